@@ -1,0 +1,42 @@
+"""The one family of errors that a user sees, and the exit codes they map to."""
+
+from __future__ import annotations
+
+FAILED = 1
+USAGE = 2
+NOT_PERMITTED = 3
+NOTHING_ATTACHED = 4
+
+
+class RmapwatchError(Exception):
+    """
+    Something a user can act on: what failed, why, and a hint that can be pasted.
+
+    ``cli.py`` is the only place that prints it and exits with ``code``.
+    """
+
+    code = FAILED
+
+    def __init__(self, what: str, why: str, hint: str = "") -> None:
+        super().__init__(f"{what}: {why}")
+        self.what = what
+        self.why = why
+        self.hint = hint
+
+
+class UsageError(RmapwatchError):
+    """The command was asked for something that does not exist or cannot be combined."""
+
+    code = USAGE
+
+
+class NotPermittedError(RmapwatchError):
+    """The user or the kernel's lockdown does not allow it."""
+
+    code = NOT_PERMITTED
+
+
+class NothingAttachedError(RmapwatchError):
+    """No probe could be attached here, so there is nothing to show."""
+
+    code = NOTHING_ATTACHED

@@ -1,0 +1,1 @@
+"""What this kernel is: facts read from it, the known changes, the semantics they select."""

@@ -1,0 +1,84 @@
+"""
+THE table of kernel differences.
+
+A row says what changed upstream and how to see it in a kernel's facts. `since` is documentation
+and is never compared: distributions carry changes back, so the kernel is asked, not its version.
+No other module of the product mentions a kernel version.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Callable, Iterable
+
+from .facts import KernelFacts
+
+SeenBy = Callable[[KernelFacts], bool]
+
+
+@dataclass(frozen=True)
+class Change:
+    """
+    One upstream change: its key here, its commit (12 hex digits) and subject, the release that
+    first had it, and the predicate on `KernelFacts` that tells whether a kernel has it.
+    """
+
+    key: str
+    commit: str
+    subject: str
+    since: str
+    seen_by: SeenBy
+
+
+def has_function(name: str) -> SeenBy:
+    """The kernel lists `name` as traceable."""
+    return lambda facts: facts.traceable(name)
+
+
+def has_member(struct: str, member: str) -> SeenBy:
+    """BTF has `member` in `struct`."""
+    return lambda facts: facts.offset(struct, member) is not None
+
+
+def has_enumerator(enum: str, name: str) -> SeenBy:
+    """BTF has `name` in `enum`."""
+    return lambda facts: name in facts.enums.get(enum, {})
+
+
+def has_file(path: str) -> SeenBy:
+    """The control file `path` exists."""
+    return lambda facts: path in facts.files
+
+
+def has_param(function: str, position: int, type_text: str) -> SeenBy:
+    """The BTF prototype of `function` has a parameter of this type at `position`."""
+
+    def seen(facts: KernelFacts) -> bool:
+        found = facts.functions.get(function)
+        params = found.params if found is not None else None
+        return params is not None and len(params) > position and params[position][1] == type_text
+
+    return seen
+
+
+def table(rows: Iterable[Change]) -> dict[str, Change]:
+    """Index rows by key; a key that stands twice is an error of the table."""
+    indexed: dict[str, Change] = {}
+    for row in rows:
+        if row.key in indexed:
+            raise ValueError(f"change {row.key!r} stands twice")
+        indexed[row.key] = row
+    return indexed
+
+
+CHANGES = table(
+    (
+        Change(
+            "folio_referenced",
+            commit="b3ac04132c4b",
+            subject="mm/rmap: Turn page_referenced() into folio_referenced()",
+            since="v5.18",
+            seen_by=has_function("folio_referenced"),
+        ),
+    )
+)

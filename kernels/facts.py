@@ -1,0 +1,96 @@
+"""
+KernelFacts: what one running kernel is, read once, frozen, and kept as JSON.
+
+Everything that depends on the kernel (which symbol a probe takes, where a field lies, which
+rule of the model holds) is a pure function of this record, so it can be tested without a kernel.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any, Mapping
+
+
+@dataclass(frozen=True)
+class Function:
+    """
+    One kernel function.
+
+    ``traceable``: listed by ftrace, so it has a patchable entry (false for inlined and notrace).
+    ``params``: (name, type) pairs of its BTF prototype; None where BTF does not know it.
+    ``attach``: mechanism ("fentry", "fexit", "kprobe", "kretprobe") to "ok" or to what the kernel
+    answered, from really attaching; empty where that has not been tried.
+    """
+
+    traceable: bool
+    params: tuple[tuple[str, str], ...] | None = None
+    returns: str | None = None
+    attach: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Struct:
+    """A struct of the kernel's BTF: its size and the byte offsets of its members."""
+
+    size: int
+    offsets: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class KernelFacts:
+    """
+    What a kernel is. ``functions``, ``structs``, ``enums`` and ``tracepoints`` hold only what
+    the catalogue asks for, and only what exists: a name that is missing is absent in the kernel.
+
+    ``data_symbols``: variables of the kernel that kallsyms names (never their addresses).
+    ``tracepoints``: "category:name" to the names of its fields, in order.
+    ``config``: CONFIG_ options to their value; absent where the kernel does not publish them.
+    ``files``: control files (sysfs, procfs) to their content at the time of reading.
+    """
+
+    release: str
+    version: str
+    machine: str
+    functions: Mapping[str, Function] = field(default_factory=dict)
+    structs: Mapping[str, Struct] = field(default_factory=dict)
+    enums: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    tracepoints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    data_symbols: tuple[str, ...] = ()
+    config: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    def traceable(self, function: str) -> bool:
+        """Return whether ftrace lists `function`."""
+        found = self.functions.get(function)
+        return found is not None and found.traceable
+
+    def offset(self, struct: str, member: str) -> int | None:
+        """Return the byte offset of `member`, or None where the struct or the member is absent."""
+        found = self.structs.get(struct)
+        return None if found is None else found.offsets.get(member)
+
+    def to_json(self) -> str:
+        """Return the record as JSON, keys sorted, so that two kernels can be compared as text."""
+        return json.dumps(dataclasses.asdict(self), indent=1, sort_keys=True) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> KernelFacts:
+        """Return the record that `to_json` wrote."""
+        raw: dict[str, Any] = json.loads(text)
+        raw["functions"] = {
+            name: Function(
+                traceable=f["traceable"],
+                params=None if f["params"] is None else tuple((n, t) for n, t in f["params"]),
+                returns=f["returns"],
+                attach=f["attach"],
+            )
+            for name, f in raw["functions"].items()
+        }
+        raw["structs"] = {
+            name: Struct(s["size"], s["offsets"]) for name, s in raw["structs"].items()
+        }
+        raw["tracepoints"] = {name: tuple(f) for name, f in raw["tracepoints"].items()}
+        raw["data_symbols"] = tuple(raw["data_symbols"])
+        return cls(**raw)

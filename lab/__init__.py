@@ -1,0 +1,1 @@
+"""Real kernels in virtual machines, and known workloads to run in them."""

@@ -1,0 +1,1 @@
+"""The reference model: pure functions with the kernel's own names."""
