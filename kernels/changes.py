@@ -8,8 +8,8 @@ No other module of the product mentions a kernel version.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Callable, Iterable
 
 from .facts import KernelFacts
 
