@@ -19,8 +19,9 @@ SeenBy = Callable[[KernelFacts], bool]
 @dataclass(frozen=True)
 class Change:
     """
-    One upstream change: its key here, its commit (12 hex digits) and subject, the release that
-    first had it, and the predicate on `KernelFacts` that tells whether a kernel has it.
+    One upstream change: its key here, its commit (12 hex digits; "" where the id that it was merged
+    under could not be confirmed) and subject, the release that first had it, and the predicate on
+    `KernelFacts` that tells whether a kernel has it.
     """
 
     key: str
@@ -79,6 +80,27 @@ CHANGES = table(
             subject="mm/rmap: Turn page_referenced() into folio_referenced()",
             since="v5.18",
             seen_by=has_function("folio_referenced"),
+        ),
+        Change(
+            "try_to_migrate",
+            commit="a98a2f0c8ce1",
+            subject="mm/rmap: split migration into its own function",
+            since="v5.14",
+            seen_by=has_function("try_to_migrate"),
+        ),
+        Change(
+            "__rmap_walk_file",
+            commit="",
+            subject="mm: refactor rmap_walk_file() to separate out traversal logic",
+            since="v6.15",
+            seen_by=has_function("__rmap_walk_file"),
+        ),
+        Change(
+            "try_to_unmap_poisoned_hugetlb_one",
+            commit="",
+            subject="mm/rmap: add try_to_unmap_poisoned_hugetlb_one",
+            since="v7.3",
+            seen_by=has_function("try_to_unmap_poisoned_hugetlb_one"),
         ),
     )
 )

@@ -65,7 +65,7 @@ EVENTS: dict[str, tuple[EventField, ...]] = {
         EventField("ptes", "s32", "page-table entries found, changed or restored; -1 unknown"),
         EventField("mapcount_before", "s32", "mapcount at entry; -1 unknown"),
         EventField("mapcount_after", "s32", "mapcount at exit; -1 unknown"),
-        EventField("nr_pages", "u32", "base pages of the folio"),
+        EventField("nr_pages", "u32", "base pages of the folio; 0 unknown"),
         EventField("op", "u8", "what the walk was for"),
         EventField("kind", "u8", "anon, file or ksm"),
         EventField("flags", "u16", "1 lock bail-out, 2 caller holds the lock, 4 VMAs are filtered"),
@@ -78,7 +78,7 @@ EVENTS: dict[str, tuple[EventField, ...]] = {
         EventField("vm_flags", "u64", "flags that the check reports of the VMAs"),
         EventField("page_flags", "u64", "the folio's flags word at the check's return"),
         EventField("result", "s32", "VMAs that referenced it; -1 given up"),
-        EventField("nr_pages", "u32", "base pages of the folio"),
+        EventField("nr_pages", "u32", "base pages of the folio; 0 unknown"),
         EventField("is_locked", "u8", "1 shrink list, 0 shrink_active_list"),
     ),
 }

@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rmapwatch.kernels.btf import Btf
+    from rmapwatch.kernels.facts import KernelFacts
     from rmapwatch.probes.resolve import Candidate
 
 
@@ -69,13 +71,11 @@ def serve(sock: socket.socket) -> None:
 def fulfil(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
     """Return the manifest and the descriptors for `request` {"probes": [...], "ring_pages": n}."""
     from rmapwatch.errors import NothingAttachedError
-    from rmapwatch.kernels.btf import Btf
-    from rmapwatch.kernels.read import addresses, read_facts
+    from rmapwatch.kernels.read import addresses
     from rmapwatch.probes import catalogue, resolve, source
 
     headers_present()
-    btf = Btf.of_kernel()
-    facts = read_facts(catalogue.WANTED, btf)
+    btf, facts = kernel()
     points = [p for p in catalogue.POINTS if p.name in set(request["probes"])]
     candidates, unavailable = resolve.resolve_all(points, facts)
     names = catalogue.WANTED.functions | catalogue.WANTED.data_symbols
@@ -99,6 +99,30 @@ def fulfil(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
         "possible_cpus": build.possible_cpus,
         "backend": "bcc",
     }, attached.fds
+
+
+def kernel() -> tuple[Btf, KernelFacts]:
+    """Return the running kernel's BTF and facts; raise where it cannot be probed at all."""
+    from rmapwatch.errors import NothingAttachedError
+    from rmapwatch.kernels.btf import Btf
+    from rmapwatch.kernels.read import read_facts
+    from rmapwatch.probes import catalogue
+
+    what = "this kernel cannot be probed"
+    try:
+        btf = Btf.of_kernel()
+    except OSError as error:
+        raise NothingAttachedError(
+            what, f"it has no BTF: {error}", "boot a kernel with CONFIG_DEBUG_INFO_BTF=y"
+        ) from None
+    try:
+        return btf, read_facts(catalogue.WANTED, btf)
+    except FileNotFoundError:
+        raise NothingAttachedError(
+            what,
+            "tracefs is not there: no function tracer, or it is not mounted",
+            "mount -t tracefs tracefs /sys/kernel/tracing",
+        ) from None
 
 
 def headers_present() -> None:

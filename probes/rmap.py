@@ -97,7 +97,7 @@ POINTS = (
         "unmap_poisoned_hugetlb",
         Source(
             "try_to_unmap_poisoned_hugetlb_one",
-            change="try_to_unmap_poisoned_hugetlb",
+            change="try_to_unmap_poisoned_hugetlb_one",
         ),
     ),
     _step("migrate", Source("try_to_migrate_one", change="try_to_migrate")),
@@ -124,21 +124,23 @@ POINTS = (
 MEMBERS = (
     Member("RWC_ONE", (("rmap_walk_control", "rmap_one"),)),
     Member("RWC_ARG", (("rmap_walk_control", "arg"),)),
-    Member("RWC_CONTENDED", (("rmap_walk_control", "contended"),)),
+    Member("RWC_CONTENDED", (("rmap_walk_control", "contended"),), optional=True),
     Member("RWC_INVALID_VMA", (("rmap_walk_control", "invalid_vma"),)),
     Member(
         "REFERENCED_MAPCOUNT",
         (("folio_referenced_arg", "mapcount"), ("page_referenced_arg", "mapcount")),
+        optional=True,
     ),
     Member("FOLIO_FLAGS", (("folio", "flags"), ("page", "flags"))),
     Member("FOLIO_MAPPING", (("folio", "mapping"), ("page", "mapping"))),
     Member("FOLIO_INDEX", (("folio", "index"), ("page", "index"))),
     Member("FOLIO_MAPCOUNT", (("folio", "_mapcount"), ("page", "_mapcount"))),
-    Member("LARGE_MAPCOUNT", (("folio", "_large_mapcount"),)),
+    Member("LARGE_MAPCOUNT", (("folio", "_large_mapcount"),), optional=True),
     Member(
         "LARGE_NR_PAGES",
         (("folio", "_folio_nr_pages"), ("folio", "_nr_pages"), ("page", "compound_nr")),
         addend={"compound_nr": 64},  # it lies in the first tail page
+        optional=True,
     ),
     Member("ANON_VMA_ROOT", (("anon_vma", "root"),)),
 )

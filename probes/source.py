@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..errors import NothingAttachedError
 from ..kernels.facts import KernelFacts
 from . import events, rmap, state
 from .resolve import Candidate
@@ -101,16 +102,33 @@ def steps_watched(attached: Iterable[str], facts: KernelFacts) -> int:
 
 
 def offset_of(member: Member, facts: KernelFacts) -> int:
-    """Return the byte offset of `member` on the kernel of `facts`, or -1 where it has none."""
+    """
+    Return the byte offset of `member` on the kernel of `facts`.
+
+    -1 where an optional one is absent; raise `NothingAttachedError` where one that is needed is.
+    """
     for struct, name in member.places:
         offset = facts.offset(struct, name)
         if offset is not None:
             return offset + member.addend.get(name, 0)
-    return _ABSENT
+    if member.optional:
+        return _ABSENT
+    raise _not_described(" or ".join(f"{struct}.{name}" for struct, name in member.places))
+
+
+def _not_described(what: str) -> NothingAttachedError:
+    return NothingAttachedError(
+        "the probes cannot be fitted to this kernel",
+        f"its BTF does not describe {what}",
+        "rmapwatch probes --explain",
+    )
 
 
 def _enumerator(bit: Bit, facts: KernelFacts) -> int:
-    return facts.enums[bit.enum][bit.enumerator]
+    value = facts.enums.get(bit.enum, {}).get(bit.enumerator)
+    if value is None:
+        raise _not_described(f"{bit.enumerator} of enum {bit.enum}")
+    return value
 
 
 def _op_function(

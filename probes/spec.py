@@ -43,11 +43,16 @@ class ProbePoint:
 
 @dataclass(frozen=True)
 class Member:
-    """Where a value lies: the first (struct, member) that the kernel has, plus ``addend`` bytes."""
+    """
+    Where a value lies: the first (struct, member) that the kernel has, plus ``addend`` bytes.
+
+    ``optional``: some kernels have no such member, and the handlers know what is lost then.
+    """
 
     name: str
     places: tuple[tuple[str, str], ...]
     addend: Mapping[str, int] = field(default_factory=dict)
+    optional: bool = False
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,10 @@ static inline s32 mapcount_of(u64 folio)
 	return read_s32(folio, LARGE_MAPCOUNT) + 1;
 }
 
+/* Base pages of the folio; 0 for a large one where no field holds their number. */
 static inline u32 nr_pages_of(u64 folio)
 {
-	return is_large(folio) ? read_s32(folio, LARGE_NR_PAGES) : 1;
+	if (!is_large(folio))
+		return 1;
+	return LARGE_NR_PAGES < 0 ? 0 : read_s32(folio, LARGE_NR_PAGES);
 }
