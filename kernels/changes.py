@@ -8,12 +8,23 @@ No other module of the product mentions a kernel version.
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from .facts import KernelFacts
+from .facts import KernelFacts, Wanted
 
-SeenBy = Callable[[KernelFacts], bool]
+
+@dataclass(frozen=True)
+class SeenBy:
+    """How to see a change: the facts that are needed, and the question to put to them."""
+
+    wanted: Wanted
+    holds: Callable[[KernelFacts], bool]
+
+    def __call__(self, facts: KernelFacts) -> bool:
+        return self.holds(facts)
 
 
 @dataclass(frozen=True)
@@ -33,22 +44,24 @@ class Change:
 
 def has_function(name: str) -> SeenBy:
     """The kernel lists `name` as traceable."""
-    return lambda facts: facts.traceable(name)
+    return SeenBy(Wanted(functions=frozenset({name})), lambda facts: facts.traceable(name))
 
 
 def has_member(struct: str, member: str) -> SeenBy:
     """BTF has `member` in `struct`."""
-    return lambda facts: facts.offset(struct, member) is not None
+    return SeenBy(
+        Wanted(structs=frozenset({struct})), lambda facts: facts.offset(struct, member) is not None
+    )
 
 
 def has_enumerator(enum: str, name: str) -> SeenBy:
     """BTF has `name` in `enum`."""
-    return lambda facts: name in facts.enums.get(enum, {})
+    return SeenBy(Wanted(enums=frozenset({enum})), lambda facts: name in facts.enums.get(enum, {}))
 
 
 def has_file(path: str) -> SeenBy:
     """The control file `path` exists."""
-    return lambda facts: path in facts.files
+    return SeenBy(Wanted(files=frozenset({path})), lambda facts: path in facts.files)
 
 
 def has_param(function: str, position: int, type_text: str) -> SeenBy:
@@ -59,7 +72,7 @@ def has_param(function: str, position: int, type_text: str) -> SeenBy:
         params = found.params if found is not None else None
         return params is not None and len(params) > position and params[position][1] == type_text
 
-    return seen
+    return SeenBy(Wanted(functions=frozenset({function})), seen)
 
 
 def table(rows: Iterable[Change]) -> dict[str, Change]:
@@ -104,3 +117,6 @@ CHANGES = table(
         ),
     )
 )
+
+WANTED = functools.reduce(operator.or_, (change.seen_by.wanted for change in CHANGES.values()))
+"""The facts that all rows together need."""

@@ -6,41 +6,14 @@ import gzip
 import os
 import platform
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from . import syscalls
 from .btf import Btf, Prototype
-from .facts import Function, KernelFacts
+from .facts import Function, KernelFacts, Wanted
 
 KALLSYMS = Path("/proc/kallsyms")
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """The names that a caller needs facts about."""
-
-    functions: frozenset[str] = frozenset()
-    structs: frozenset[str] = frozenset()
-    enums: frozenset[str] = frozenset()
-    tracepoints: frozenset[str] = frozenset()
-    data_symbols: frozenset[str] = frozenset()
-    config: frozenset[str] = frozenset()
-    files: frozenset[str] = frozenset()
-
-    def __or__(self, other: Wanted) -> Wanted:
-        return Wanted(*(a | b for a, b in zip(self._sets(), other._sets(), strict=True)))
-
-    def _sets(self) -> tuple[frozenset[str], ...]:
-        return (
-            self.functions,
-            self.structs,
-            self.enums,
-            self.tracepoints,
-            self.data_symbols,
-            self.config,
-            self.files,
-        )
 
 
 def read_facts(wanted: Wanted, btf: Btf | None) -> KernelFacts:

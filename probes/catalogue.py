@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from ..kernels.read import Wanted
+from ..kernels import changes
+from ..kernels.facts import Wanted
 from . import rmap
 from .spec import ProbePoint
 
 POINTS: tuple[ProbePoint, ...] = rmap.POINTS
 
-WANTED = Wanted(
+WANTED = changes.WANTED | Wanted(
     functions=frozenset(source.symbol for point in POINTS for source in point.sources)
     | frozenset(callback for op in rmap.OPS for callback in op.callbacks),
     structs=frozenset(struct for member in rmap.MEMBERS for struct, _ in member.places)
