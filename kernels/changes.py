@@ -24,6 +24,7 @@ class SeenBy:
     holds: Callable[[KernelFacts], bool]
 
     def __call__(self, facts: KernelFacts) -> bool:
+        """Return whether the kernel of `facts` has the change."""
         return self.holds(facts)
 
 
