@@ -11,6 +11,7 @@ as somebody holds the descriptors; when the last holder dies, the kernel detache
 from __future__ import annotations
 
 import importlib.util
+import mmap
 import os
 import socket
 import sys
@@ -69,7 +70,7 @@ def serve(sock: socket.socket) -> None:
 
 
 def fulfil(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
-    """Return the manifest and the descriptors for `request` {"probes": [...], "ring_pages": n}."""
+    """Return the manifest and the descriptors for `request` (a `session.Request`, as a dict)."""
     from rmapwatch.errors import NothingAttachedError
     from rmapwatch.kernels.read import addresses
     from rmapwatch.probes import catalogue, resolve, source
@@ -84,6 +85,8 @@ def fulfil(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
     attached = Attached()
     attached.failures = [{"probe": u.point.name, "reason": u.reason} for u in unavailable]
     maps = _maps(module, attached) if module else {}
+    if maps:
+        _ask_for_events(attached.fds[maps["control"]], request["events"])
     btf_ids = {name: p.btf_id for name, p in btf.functions(facts.functions).items()}
     for candidate in candidates:
         _attach(module, candidate, btf_ids, attached)
@@ -186,19 +189,23 @@ def _with_stderr(call: Callable[[], Any], failure: Callable[[str], Exception]) -
             os.close(saved)
 
 
-def _maps(module: Any, attached: Attached) -> dict[str, dict[str, int]]:
-    """Return for each map of the module its descriptor's place and its shape."""
+def _maps(module: Any, attached: Attached) -> dict[str, int]:
+    """Return for each map that the reader needs its descriptor's place."""
     from bcc import lib
+    from rmapwatch.probes import source
 
-    shapes = {}
-    for number in range(lib.bpf_num_tables(module.module)):
-        name = lib.bpf_table_name(module.module, number).decode()
-        shapes[name] = {
-            "fd": attached.keep(lib.bpf_table_fd_id(module.module, number)),
-            "value_size": lib.bpf_table_leaf_size_id(module.module, number),
-            "max_entries": lib.bpf_table_max_entries_id(module.module, number),
-        }
-    return shapes
+    return {
+        name: attached.keep(lib.bpf_table_fd(module.module, name.encode())) for name in source.MAPS
+    }
+
+
+def _ask_for_events(control: int, names: list[str]) -> None:
+    """Write into the control map which events are wanted, before any program runs."""
+    from rmapwatch.probes import events, source
+
+    at, _ = source.layout(()).find("control", "events")
+    with mmap.mmap(control, mmap.PAGESIZE) as page:
+        page[8 * at : 8 * at + 8] = events.mask(names).to_bytes(8, "little")
 
 
 def _attach(

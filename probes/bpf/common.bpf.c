@@ -66,10 +66,20 @@ static inline bool steps_watched(u32 op)
 	return c && (c->steps & (1ULL << op));
 }
 
-/* Bits that a value below 2^64 needs. */
-static inline u32 bit_length(u64 value)
+/*
+ * An index that the verifier can see is below the limit: the barrier keeps the compiler from
+ * checking the bound on one copy of the value and indexing with another.
+ */
+static inline u64 bounded(u64 index, u64 limit)
 {
-	u32 bits = 0;
+	asm volatile("" : "+r"(index));
+	return index < limit ? index : limit - 1;
+}
+
+/* Bits that a value needs. */
+static inline u64 bit_length(u64 value)
+{
+	u64 bits = 0;
 
 	if (value >> 32) { bits += 32; value >>= 32; }
 	if (value >> 16) { bits += 16; value >>= 16; }
@@ -77,23 +87,23 @@ static inline u32 bit_length(u64 value)
 	if (value >> 4) { bits += 4; value >>= 4; }
 	if (value >> 2) { bits += 2; value >>= 2; }
 	if (value >> 1) { bits += 1; value >>= 1; }
-	return bits + (u32)value;
+	return bits + value;
 }
 
 /* Slot i of a duration holds (2^(i-1), 2^i] ns. */
-static inline u32 duration_slot(u64 ns)
+static inline u64 duration_slot(u64 ns)
 {
-	u32 slot = ns ? bit_length(ns - 1) : 0;
+	u64 slot = ns ? bit_length(ns - 1) : 0;
 
-	return slot < SLOTS ? slot : SLOTS - 1;
+	return bounded(slot, SLOTS);
 }
 
 /* Counts to EXACT_COUNTS have a slot each; then the bounds are powers of two. */
-static inline u32 count_slot(u64 n)
+static inline u64 count_slot(u64 n)
 {
-	u32 slot = n <= EXACT_COUNTS ? n : bit_length(n - 1) + EXACT_COUNTS - EXACT_BITS;
+	u64 slot = n <= EXACT_COUNTS ? n : bit_length(n - 1) + EXACT_COUNTS - EXACT_BITS;
 
-	return slot < SLOTS ? slot : SLOTS - 1;
+	return bounded(slot, SLOTS);
 }
 
 static inline u64 pfn_of(u64 folio)
