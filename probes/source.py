@@ -157,12 +157,12 @@ def _op_function(
 
 
 def _stubs(number: int, candidate: Candidate, facts: KernelFacts) -> Iterator[str]:
-    """Yield the program of each mechanism that the candidate may be attached by."""
-    for entry, exit_ in candidate.rungs:
-        if candidate.point.entry:
-            yield from _stub(number, candidate, entry, candidate.point.entry, facts)
-        if candidate.point.exit:
-            yield from _stub(number, candidate, exit_, candidate.point.exit, facts)
+    """Yield the program of each side that the candidate watches."""
+    entry, exit_ = candidate.rung
+    if candidate.point.entry:
+        yield from _stub(number, candidate, entry, candidate.point.entry, facts)
+    if candidate.point.exit:
+        yield from _stub(number, candidate, exit_, candidate.point.exit, facts)
 
 
 def _stub(

@@ -6,9 +6,14 @@
  * (the defines before this text); an offset of -1 says that this kernel has no such member.
  */
 
-BPF_F_TABLE("array", u32, struct cpu_state, state, POSSIBLE_CPUS, BPF_F_MMAPABLE);
-BPF_F_TABLE("array", u32, struct work, work, WORK_SLOTS, BPF_F_MMAPABLE);
-BPF_F_TABLE("array", u32, struct control, control, 1, BPF_F_MMAPABLE);
+/* Values as bytes: of a struct, bcc would compile code to print each of its members. */
+struct cpu_state_bytes { char bytes[sizeof(struct cpu_state)]; };
+struct work_bytes { char bytes[sizeof(struct work)]; };
+struct control_bytes { char bytes[sizeof(struct control)]; };
+
+BPF_F_TABLE("array", u32, struct cpu_state_bytes, state, POSSIBLE_CPUS, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, struct work_bytes, work, WORK_SLOTS, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, struct control_bytes, control, 1, BPF_F_MMAPABLE);
 BPF_RINGBUF_OUTPUT(events, RING_PAGES);
 
 static inline u64 read_u64(u64 base, s64 offset)
@@ -39,20 +44,20 @@ static inline struct cpu_state *this_cpu(void)
 {
 	u32 cpu = bpf_get_smp_processor_id();
 
-	return state.lookup(&cpu);
+	return (struct cpu_state *)state.lookup(&cpu);
 }
 
 static inline struct work *this_work(u32 tid)
 {
 	u32 slot = tid & (WORK_SLOTS - 1);
 
-	return work.lookup(&slot);
+	return (struct work *)work.lookup(&slot);
 }
 
 static inline bool wants_event(u32 type)
 {
 	u32 zero = 0;
-	struct control *c = control.lookup(&zero);
+	struct control *c = (struct control *)control.lookup(&zero);
 
 	return c && (c->events & (1ULL << type));
 }
@@ -61,7 +66,7 @@ static inline bool wants_event(u32 type)
 static inline bool steps_watched(u32 op)
 {
 	u32 zero = 0;
-	struct control *c = control.lookup(&zero);
+	struct control *c = (struct control *)control.lookup(&zero);
 
 	return c && (c->steps & (1ULL << op));
 }
