@@ -75,7 +75,7 @@ def _why_not() -> str | None:
 
 
 def _trial(kernel: LabKernel) -> str | None:
-    """Return what went wrong with a guest that only runs ``true`` under KVM; None if nothing did."""
+    """Run ``true`` in a guest under KVM; return what went wrong, None if nothing did."""
     machine = qemu.Machine(kvm="always", timeout_s=TRIAL_SECONDS)
     with tempfile.TemporaryDirectory(prefix="rmapwatch-kvm-") as out:
         try:

@@ -1,4 +1,4 @@
-"""Fetches a Debian kernel of any suite into the cache, and leaves the machine's own apt as it is."""
+"""Fetches a Debian kernel of any suite into the cache; the machine's own apt stays as it is."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def sources(suite: str, found: dict[str, str]) -> str:
 
 
 def closure(show: Callable[[Iterable[str]], str]) -> set[str]:
-    """Return the packages that make up a kernel, from the meta packages on by their dependencies."""
+    """Return the packages that make up a kernel: follow the dependencies of the meta packages."""
     found: set[str] = set()
     fresh = set(_META_PACKAGES)
     while fresh:

@@ -77,7 +77,9 @@ def _run(kernel: LabKernel, control: _Control, chosen: str, on_line: OnLine | No
     boot = _prepared(kernel, control)
     begin = time.time()
     try:
-        complaint = qemu.run(qemu.command_line(control.machine, boot, chosen), control.machine, on_line)
+        complaint = qemu.run(
+            qemu.command_line(control.machine, boot, chosen), control.machine, on_line
+        )
     except qemu.Deadline as late:
         hint = f"the kernel's last words: tail {control.log}"
         raise qemu.Deadline(late.what, late.why, hint) from None

@@ -1,4 +1,4 @@
-"""The first file system of a guest: busybox, a few modules, and a script that mounts the host's root."""
+"""The first file system of a guest: busybox, a few modules, and a script that finds the rest."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ exec $b switch_root /root /bin/sh /run/lab/command.sh
 
 
 def build(modules: Path | None) -> bytes:
-    """Return an initramfs (newc archive) with what ``modules`` (``lib/modules/RELEASE``) has of it."""
+    """Return an initramfs (newc archive); ``modules`` is ``lib/modules/RELEASE``, None: built in."""
     directories = ("bin", "dev", "lower", "modules", "proc", "root", "sys", "upper")
     files = {"bin/busybox": _busybox(), "init": _INIT.encode()}
     for number, path in enumerate(_load_order(modules) if modules else ()):
@@ -75,9 +75,7 @@ def _busybox() -> bytes:
     data = Path(path).read_bytes() if path else b""
     if not data or b"/ld-linux" in data:
         why = "it is linked dynamically" if data else "there is none"
-        raise RmapwatchError(
-            "no statically linked busybox", why, "sudo apt install busybox-static"
-        )
+        raise RmapwatchError("no statically linked busybox", why, "sudo apt install busybox-static")
     return data
 
 
@@ -107,5 +105,7 @@ def _module_name(path: str) -> str:
 def _module(path: Path) -> bytes:
     data = image.decompressed(path.read_bytes())
     if data is None:
-        raise RmapwatchError(f"{path} cannot be unpacked", "zstd is missing", "sudo apt install zstd")
+        raise RmapwatchError(
+            f"{path} cannot be unpacked", "zstd is missing", "sudo apt install zstd"
+        )
     return data

@@ -18,7 +18,7 @@ SUITES = MappingProxyType(
         "7.3": "trixie-backports",
     }
 )
-"""Series -> the Debian suite that carries it. Ten years of mm: pages, folios, MGLRU on, and today."""
+"""Series -> the Debian suite that carries it; together they cover ten years of mm."""
 
 
 @dataclass(frozen=True)
