@@ -50,7 +50,7 @@ exec $b switch_root /root /bin/sh /run/lab/command.sh
 
 
 def build(modules: Path | None) -> bytes:
-    """Return an initramfs (newc archive); ``modules`` is ``lib/modules/RELEASE``, None: built in."""
+    """Return a newc archive; ``modules`` is ``lib/modules/RELEASE``, None if all is built in."""
     directories = ("bin", "dev", "lower", "modules", "proc", "root", "sys", "upper")
     files = {"bin/busybox": _busybox(), "init": _INIT.encode()}
     for number, path in enumerate(_load_order(modules) if modules else ()):
