@@ -12,11 +12,14 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,8 +40,8 @@ struct options {
 
 /* Shared by all processes: the barrier between rounds. */
 struct barrier {
-	atomic_long round;
-	atomic_long arrived;
+	atomic_int round;
+	atomic_int arrived;
 };
 
 static struct options options = {
@@ -159,10 +162,21 @@ static int copies(long child)
 	return options.cow < 0 || child < options.cow;
 }
 
-static void wait_for_round(long round)
+/*
+ * Sleep without ever waking to look: a child that polled would fault its pages in again while
+ * reclaim takes them out.
+ */
+static void wait_for_round(int round)
 {
 	while (atomic_load(&barrier->round) < round)
-		nap_ms(1);
+		syscall(SYS_futex, &barrier->round, FUTEX_WAIT, round - 1, NULL, NULL, 0);
+}
+
+static void begin_round(int round)
+{
+	atomic_store(&barrier->arrived, 0);
+	atomic_store(&barrier->round, round);
+	syscall(SYS_futex, &barrier->round, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
 /* Child number n writes its copies, says so, and holds them until it is killed. */
@@ -202,8 +216,7 @@ static void all_alive(void)
 
 static void run_children(long round)
 {
-	atomic_store(&barrier->arrived, 0);
-	atomic_store(&barrier->round, round);
+	begin_round(round);
 	while (atomic_load(&barrier->arrived) < options.children) {
 		all_alive();
 		nap_ms(1);
@@ -229,6 +242,19 @@ static void cleanup(void)
 
 /* ---- one round --------------------------------------------------------------------------- */
 
+static long copying_children(void)
+{
+	if (options.cow < 0 || options.cow > options.children)
+		return options.children;
+	return options.cow;
+}
+
+/* All copies of the region that there are: the parent's, and one a copying child. */
+static unsigned long region_bytes(void)
+{
+	return (copying_children() + 1) * options.pages * PAGE;
+}
+
 static void describe(long round)
 {
 	field("workload", "\"fork_storm\"");
@@ -237,8 +263,7 @@ static void describe(long round)
 	field("first_child", "%d", options.children ? children[0] : 0);
 	field("last_child", "%d", options.children ? children[options.children - 1] : 0);
 	field("children", "%ld", options.children);
-	field("copying_children", "%ld",
-	      options.cow < 0 || options.cow > options.children ? options.children : options.cow);
+	field("copying_children", "%ld", copying_children());
 	field("pages", "%ld", options.pages);
 	field("page_bytes", "%lu", PAGE);
 	field("base", "%lu", LEDGER_BASE);
@@ -259,7 +284,7 @@ static void run_round(long round, unsigned long long forked)
 	open_object(NULL);
 	describe(round);
 	before = cgroup_bytes();
-	asked = options.reclaim_bytes ? options.reclaim_bytes : before;
+	asked = options.reclaim_bytes ? options.reclaim_bytes : region_bytes();
 	vmstat_field("vmstat_before");
 	begin = now_ns();
 	reclaim(asked);
@@ -309,7 +334,7 @@ static void usage(void)
 		"                  [--duration S] [--cow N] [--reclaim-bytes B]\n"
 		"  --duration S       rounds until S seconds are over, instead of a number of them\n"
 		"  --cow N            only the first N children write; default: all\n"
-		"  --reclaim-bytes B  default: all that the cgroup has\n");
+		"  --reclaim-bytes B  default: all copies of the pages\n");
 	exit(2);
 }
 
