@@ -16,6 +16,7 @@ from rich.live import Live
 from . import __version__, errors
 from .collectors.frame import Frame, frame
 from .kernels.facts import KernelFacts
+from .lab import cli as lab_cli
 from .probes import session
 from .views import explain, plain
 
@@ -26,6 +27,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(lab_cli.app, name="lab")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Interval = Annotated[

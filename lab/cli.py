@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from . import accel, apt, kernels
+from .. import errors
+from . import accel, apt, kernels, report, run
 from .kernels import LabKernel
 
-app = typer.Typer(no_args_is_help=True, help=__doc__)
+app = typer.Typer(no_args_is_help=True, help="Real kernels in virtual machines.")
+
+DEFAULT_KERNEL = "6.1"
 
 _stderr = Console(stderr=True, highlight=False)
 
@@ -41,6 +45,51 @@ def kernels_command(
         print(_json(here))
     else:
         Console().print(_table(here))
+
+
+Kernel = Annotated[
+    str,
+    typer.Option(
+        "--kernel", "-k", metavar="SERIES|PATH", help="A series of the lab, or a bzImage."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("run")
+def run_command(
+    scenario: Annotated[str, typer.Argument(help="The scenario, such as fork-storm.")],
+    kernel: Kernel = DEFAULT_KERNEL,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Keep events and ledger in this folder.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run a scenario once under all probes and hold what was seen against what must be."""
+    result = run.run(run.Wanted(scenario, kernel, out), _progress)
+    if as_json:
+        print(json.dumps(result, indent=1))
+    else:
+        Console().print(report.screen(result))
+    if any(rule["agrees"] is False for rule in result["agreement"]):
+        raise typer.Exit(errors.FAILED)
+
+
+@app.command("top")
+def top_command(
+    scenario: Annotated[str, typer.Argument(help="The scenario, such as fork-storm.")],
+    kernel: Kernel = DEFAULT_KERNEL,
+    once: Annotated[bool, typer.Option("--once", help="Print one frame and exit.")] = False,
+    as_json: Json = False,
+    interval: Annotated[float, typer.Option("--interval", "-i", min=0.5, max=3600)] = 2.0,
+) -> None:
+    """Show `rmapwatch top` of a guest in which a scenario goes on and on."""
+    wanted = run.Wanted(scenario, kernel, json=as_json, once=once, interval=interval)
+    run.top(wanted, _progress)
+
+
+def _progress(line: str) -> None:
+    _stderr.print(line, markup=False)
 
 
 def _chosen(fetch: str | None) -> list[str]:

@@ -65,15 +65,19 @@ class Ring:
         return seq, batch
 
 
+def dtype(event: str) -> np.dtype[np.void]:
+    """Return the type of one slot of the ring that holds such an event."""
+    found: np.dtype[np.void] = np.dtype(events.numpy_fields(event))  # type: ignore[call-overload]
+    return found
+
+
 def decode(batch: Batch) -> dict[str, npt.NDArray[np.void]]:
     """Return the records of a batch by event type, as structured arrays in order of arrival."""
     if not len(batch):
         return {}
     kinds = batch[:, events.HEADER + events.offsets("walk")["type"]]
     return {
-        name: batch[kinds == events.type_number(name)]
-        .view(np.dtype(events.numpy_fields(name)))  # type: ignore[call-overload]
-        .reshape(-1)
+        name: batch[kinds == events.type_number(name)].view(dtype(name)).reshape(-1)
         for name in events.EVENTS
     }
 

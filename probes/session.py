@@ -69,7 +69,8 @@ def start(request: Request, python: str = DISTRIBUTION_PYTHON) -> Session:
         finally:
             _end(loader)
     if "error" in manifest:
-        raise _refusal(manifest["error"])
+        told = manifest["error"]
+        raise errors.of_code(told["code"])(told["what"], told["why"], told["hint"])
     return Session(manifest, fds)
 
 
@@ -107,15 +108,6 @@ def _loader_gone(loader: subprocess.Popen[bytes]) -> errors.RmapwatchError:
     return errors.NothingAttachedError(
         "the loader died before it handed the probes over", why, "rmapwatch probes --explain"
     )
-
-
-def _refusal(error: dict[str, Any]) -> errors.RmapwatchError:
-    kinds = {
-        kind.code: kind
-        for kind in (errors.UsageError, errors.NotPermittedError, errors.NothingAttachedError)
-    }
-    kind = kinds.get(error["code"], errors.RmapwatchError)
-    return kind(error["what"], error["why"], error["hint"])
 
 
 @dataclass(frozen=True)

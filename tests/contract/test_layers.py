@@ -26,7 +26,7 @@ MODEL_MODULES = {"kernels.semantics"}
 
 
 def modules() -> list[Path]:
-    folders = [ROOT / p.removeprefix("rmapwatch").lstrip(".") for p in packages()]
+    folders = [ROOT.joinpath(*package.split(".")[1:]) for package in packages()]
     return sorted(f for folder in folders for f in folder.glob("*.py"))
 
 
@@ -77,9 +77,14 @@ def test_imports_run_one_way(path: Path) -> None:
             assert any(module.startswith(allowed) for allowed in MODEL_MODULES), module
 
 
+# Folders of data that setuptools wants to see listed as packages.
+DATA_FOLDERS = {"rmapwatch.probes.bpf"}
+
+
 def test_packages_are_the_folders() -> None:
-    folders = {p.parent.name for p in ROOT.glob("*/__init__.py") if p.parent.name != "tests"}
-    assert {p.removeprefix("rmapwatch.") for p in packages() if p != "rmapwatch"} == folders
+    found = {p.parent.relative_to(ROOT) for p in (*ROOT.glob("[a-z]*/**/__init__.py"),)}
+    folders = {".".join(("rmapwatch", *p.parts)) for p in found if p.parts[0] != "tests"}
+    assert set(packages()) == {"rmapwatch"} | folders | DATA_FOLDERS
 
 
 def test_nothing_is_imported_by_its_bare_name() -> None:
