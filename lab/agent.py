@@ -24,6 +24,7 @@ import numpy.typing as npt
 from .. import errors
 from ..collectors.frame import frame
 from ..probes import events, ring, session
+from ..views import live
 from . import agreement, guest
 from .scenarios import Scenario, find
 
@@ -38,9 +39,9 @@ _SETTLE_S = 0.5
 class Recorder:
     """Collects the events of a session in memory, in order, kernel addresses hidden."""
 
-    def __init__(self, live: session.Session) -> None:
-        self._live = live
-        self._ring = ring.Ring(live.ring_fd, live.ring_size)
+    def __init__(self, attached: session.Session) -> None:
+        self._attached = attached
+        self._ring = ring.Ring(attached.ring_fd, attached.ring_size)
         self._key = secrets.token_bytes(32)
         self._batches: dict[str, list[npt.NDArray[np.void]]] = {name: [] for name in events.EVENTS}
 
@@ -48,7 +49,7 @@ class Recorder:
         """Take what the ring holds; return how many records that was."""
         _, batch = self._ring.drain()
         for name, records in ring.decode(batch).items():
-            self._live.received(name, len(records))
+            self._attached.received(name, len(records))
             ring.hide_pointers(records, name, self._key)
             self._batches[name].append(records)
         return len(batch)
@@ -72,14 +73,14 @@ def run(scenario: Scenario, program: str) -> dict[str, Any]:
         guest.zram_swap(scenario.swap_bytes)
     say("compiling and attaching the probes")
     wanted = session.Request(events=tuple(events.EVENTS), ring_pages=RING_PAGES)
-    live = session.start(wanted)
-    recorder = Recorder(live)
-    first = live.sample()
+    attached = session.start(wanted)
+    recorder = Recorder(attached)
+    first = attached.sample()
     say(f"running {scenario.name}")
     ledger = _workload([program, *scenario.arguments], recorder)
     _settle(recorder)
-    last = live.sample()
-    live.close()
+    last = attached.sample()
+    attached.close()
     records = recorder.records()
     for name, told in records.items():
         np.save(f"{name}.npy", told)
@@ -142,6 +143,16 @@ def endless(scenario: Scenario, program: str) -> Iterator[None]:
             process.terminate()
 
 
+def top(scenario: Scenario, wanted: dict[str, Any]) -> None:
+    """Show the live screen over the scenario, going on and on."""
+    attached = session.start(session.Request())
+    with endless(scenario, wanted["program"]):
+        if wanted["once"]:
+            live.one_frame(attached, wanted["interval"], wanted["json"])
+        else:
+            live.frames(attached, wanted["interval"], wanted["json"])
+
+
 def main() -> int:
     """Do what the host asks for in `WANTED`; return the exit code."""
     wanted = json.loads(Path(WANTED).read_text())
@@ -152,10 +163,7 @@ def main() -> int:
             result = run(scenario, wanted["program"])
             Path(RESULT).write_text(json.dumps(result, indent=1))
             return 0
-        from .. import cli
-
-        with endless(scenario, wanted["program"]):
-            cli.top(once=wanted["once"], as_json=wanted["json"], interval=wanted["interval"])
+        top(scenario, wanted)
     except errors.RmapwatchError as error:
         refusal = {"what": error.what, "why": error.why, "hint": error.hint, "code": error.code}
         Path(ERROR).write_text(json.dumps(refusal))

@@ -85,7 +85,7 @@ def _run(kernel: LabKernel, control: _Control, chosen: str, on_line: OnLine | No
         raise qemu.Deadline(late.what, late.why, hint) from None
     return GuestResult(
         exit_code=_exit_code(control, complaint),
-        seconds_boot=(control.folder / "started").stat().st_mtime - begin,
+        seconds_boot=max(0.0, (control.folder / "started").stat().st_mtime - begin),
         seconds=time.time() - begin,
         log_path=control.log,
         accel=chosen,
