@@ -24,7 +24,7 @@ import numpy.typing as npt
 from .. import errors
 from ..collectors.frame import frame
 from ..probes import events, ring, session
-from ..views import live
+from ..views import explain, live
 from . import agreement, guest
 from .scenarios import Scenario, find
 
@@ -158,6 +158,9 @@ def main() -> int:
     wanted = json.loads(Path(WANTED).read_text())
     try:
         guest.require_guest()
+        if wanted["what"] == "facts":
+            Path(RESULT).write_text(explain.facts_here().to_json())
+            return 0
         scenario = find(wanted["scenario"])
         if wanted["what"] == "run":
             result = run(scenario, wanted["program"])

@@ -88,6 +88,12 @@ def top_command(
     run.top(wanted, _progress)
 
 
+@app.command("facts")
+def facts_command(kernel: Kernel = DEFAULT_KERNEL) -> None:
+    """Print the facts of a kernel as JSON: symbols, offsets, and what really attaches."""
+    print(run.facts(kernel, _progress).to_json(), end="")
+
+
 def _progress(line: str) -> None:
     _stderr.print(line, markup=False)
 

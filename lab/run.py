@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import errors
+from ..kernels.facts import KernelFacts
 from . import agent, apt, boot, kernels, scenarios, workloads
 from .qemu import Machine
 
@@ -72,24 +73,42 @@ class _Kept:
         """Leave the folder as it is."""
 
 
+def facts(kernel: str, progress: Progress) -> KernelFacts:
+    """Return the facts of a kernel, read and tried in a guest of it."""
+    with tempfile.TemporaryDirectory(prefix="rmapwatch-lab-") as name:
+        out = Path(name)
+        _ask({"what": "facts"}, at_hand(kernel, progress), out, Machine(), progress)
+        return KernelFacts.from_json((out / agent.RESULT).read_text())
+
+
 def _boot(wanted: Wanted, what: str, out: Path, machine: Machine, progress: Progress) -> None:
     scenario = scenarios.find(wanted.scenario)
     kernel = at_hand(wanted.kernel, progress)
-    program = workloads.build(scenario.workload)
     request = {
         "what": what,
         "scenario": scenario.name,
-        "program": str(program),
+        "program": str(workloads.build(scenario.workload)),
         "json": wanted.json,
         "once": wanted.once,
         "interval": wanted.interval,
     }
+    _ask(request, kernel, out, machine, progress)
+
+
+def _ask(
+    request: dict[str, Any],
+    kernel: kernels.LabKernel,
+    out: Path,
+    machine: Machine,
+    progress: Progress,
+) -> None:
+    """Boot `kernel`, have the agent do what `request` says, and raise what it raised."""
     for name in (agent.RESULT, agent.ERROR):
         (out / name).unlink(missing_ok=True)
     (out / agent.WANTED).write_text(json.dumps(request))
     progress(f"booting {kernel.release}")
     argv = [sys.executable, "-m", agent.__name__]
-    on_line = progress if what == "run" else print
+    on_line = print if request["what"] == "top" else progress
     result = boot.run_guest(kernel, argv, out, machine, on_line)
     if (out / agent.ERROR).exists():
         raise _error(json.loads((out / agent.ERROR).read_text()))
