@@ -133,9 +133,11 @@ def command_script(argv: Sequence[str], out: Path, interactive: bool) -> str:
     command = shlex.join(argv)
     if interactive:
         columns, rows = shutil.get_terminal_size()
+        # Held open: a console that is closed by all forgets its size.
         run = f"""\
-stty rows {rows} cols {columns} sane < /dev/hvc0
-/run/busybox setsid -c {command} < /dev/hvc0 > /dev/hvc0 2>&1"""
+exec < /dev/hvc0 > /dev/hvc0 2>&1
+stty sane rows {rows} cols {columns}
+setsid -c {command}"""
     else:
         run = f"""\
 mkfifo /run/output
