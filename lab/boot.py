@@ -18,6 +18,10 @@ from .qemu import Boot, Machine, OnLine, Share
 
 CONSOLE_LOG = "console.log"
 
+# A process left behind may hold the pipe open for ever: it gets 5 s.
+_FLUSH = """\
+tries=50
+until [ -e /run/flushed ] || [ $((tries -= 1)) = 0 ]; do /run/busybox sleep 0.1; done"""
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -133,21 +137,22 @@ def command_script(argv: Sequence[str], out: Path, interactive: bool) -> str:
     command = shlex.join(argv)
     if interactive:
         columns, rows = shutil.get_terminal_size()
+        # Held open: a console that is closed by all forgets its size.
         run = f"""\
-stty rows {rows} cols {columns} sane < /dev/hvc0
-/run/busybox setsid -c {command} < /dev/hvc0 > /dev/hvc0 2>&1"""
+exec < /dev/hvc0 > /dev/hvc0 2>&1
+stty sane rows {rows} cols {columns}
+setsid -c {command}"""
     else:
         run = f"""\
 mkfifo /run/output
-/run/busybox cat /run/output > /dev/command &
+{{ /run/busybox cat /run/output > /dev/command; : > /run/flushed; }} &
 {command} < /dev/null > /run/output 2>&1"""
     return f"""\
 export PATH={_PATH} HOME=/root LANG=C.UTF-8 TERM={shlex.quote(terminal)}
 cd {shlex.quote(str(out))}
 : > /run/lab/started
 {run}
-code=$?
-{"" if interactive else "wait"}
-echo $code > /run/lab/exit
+echo $? > /run/lab/exit
+{"" if interactive else _FLUSH}
 echo b > /proc/sysrq-trigger
 """

@@ -72,6 +72,15 @@ def test_the_storm_and_its_ledger(kernel: LabKernel, tmp_path: Path) -> None:
         assert after["pgsteal_anon"] - before["pgsteal_anon"] > 24 * 101 * 0.8
 
 
+def test_a_process_left_behind_does_not_keep_the_guest(kernel: LabKernel, tmp_path: Path) -> None:
+    lines: list[str] = []
+    script = "sleep 1000 & echo last words; exit 3"
+    result = boot.run_guest(kernel, ["sh", "-c", script], tmp_path, on_line=lines.append)
+    assert result.exit_code == 3
+    assert lines == ["last words"]
+    assert result.seconds - result.seconds_boot < 30
+
+
 def test_a_hung_guest_is_killed(kernel: LabKernel, tmp_path: Path) -> None:
     machine = Machine(kvm="never", timeout_s=20)
     with pytest.raises(qemu.Deadline, match="after 20 s"):

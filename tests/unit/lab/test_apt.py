@@ -28,6 +28,7 @@ STANZAS = {
     "linux-binary-9.9-amd64": "Version: 9.9-1",
     "linux-headers-9.9-amd64": (
         "Depends: linux-headers-9.9-common (= 9.9-1), linux-kbuild-9.9, gcc-14, "
+        "u-boot-image-tools, "
         "linux-image-9.9-amd64 (= 9.9-1) | linux-image-9.9-amd64-unsigned (= 9.9-1)"
     ),
     "linux-headers-9.9-common": "Version: 9.9-1",

@@ -46,7 +46,7 @@ def test_interactive_commands_get_the_size_of_the_terminal(monkeypatch: pytest.M
     monkeypatch.setenv("LINES", "45")
     monkeypatch.setenv("TERM", "screen-256color")
     script = boot.command_script(["top"], Path("/out"), True)
-    assert "stty rows 45 cols 123" in script
+    assert "stty sane rows 45 cols 123" in script
     assert "TERM=screen-256color" in script
 
 

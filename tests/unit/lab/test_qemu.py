@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from rmapwatch.lab.qemu import Boot, Machine, Share
 BOOT = Boot(
     Path("/k/vmlinux"), Path("/c/initrd"), Path("/o/console.log"), (Share("root", Path("/"), True),)
 )
+BOOT_PREFIX = qemu.command_line(Machine(), BOOT, "tcg")[:4]
 
 
 def test_command_line() -> None:
@@ -119,6 +121,28 @@ def test_an_interrupt_kills(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         qemu.run(python(code), Machine(), interrupt)
     assert not Path(f"/proc/{pid.read_text()}").exists()
+
+
+def test_a_killed_parent_takes_the_guest_along() -> None:
+    guest = [*BOOT_PREFIX, "sh", "-c", "echo $$; exec sleep 60"]
+    code = f"from rmapwatch.lab import qemu; qemu.run({guest!r}, qemu.Machine(), print)"
+    command = [sys.executable, "-uc", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        parent.kill()
+    deadline = time.monotonic() + 5
+    while alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not alive(pid)
+
+
+def alive(pid: int) -> bool:
+    """A zombie that nobody has reaped yet is dead."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_missing_program_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
