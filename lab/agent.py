@@ -26,10 +26,8 @@ from ..collectors.frame import frame
 from ..probes import events, ring, session
 from ..views import explain, live
 from . import agreement, guest
+from .exchange import ERROR, RESULT, WANTED
 from .scenarios import Scenario, find
-
-RESULT, ERROR, WANTED = "result.json", "error.json", "wanted.json"
-"""Files in the working folder: what was found, what went wrong, what the host asks for."""
 
 RING_PAGES = 4096
 _POLL_S = 0.02

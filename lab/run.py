@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import errors
 from ..kernels.facts import KernelFacts
-from . import agent, apt, boot, kernels, scenarios, workloads
+from . import apt, boot, exchange, kernels, scenarios, workloads
 from .qemu import Machine
 
 Progress = Callable[[str], None]
@@ -39,7 +39,7 @@ def run(wanted: Wanted, progress: Progress) -> dict[str, Any]:
     with _folder(wanted.out) as name:
         out = Path(name)
         _boot(wanted, "run", out, Machine(), progress)
-        result: dict[str, Any] = json.loads((out / agent.RESULT).read_text())
+        result: dict[str, Any] = json.loads((out / exchange.RESULT).read_text())
         return result
 
 
@@ -78,7 +78,7 @@ def facts(kernel: str, progress: Progress) -> KernelFacts:
     with tempfile.TemporaryDirectory(prefix="rmapwatch-lab-") as name:
         out = Path(name)
         _ask({"what": "facts"}, at_hand(kernel, progress), out, Machine(), progress)
-        return KernelFacts.from_json((out / agent.RESULT).read_text())
+        return KernelFacts.from_json((out / exchange.RESULT).read_text())
 
 
 def _boot(wanted: Wanted, what: str, out: Path, machine: Machine, progress: Progress) -> None:
@@ -103,15 +103,15 @@ def _ask(
     progress: Progress,
 ) -> None:
     """Boot `kernel`, have the agent do what `request` says, and raise what it raised."""
-    for name in (agent.RESULT, agent.ERROR):
+    for name in (exchange.RESULT, exchange.ERROR):
         (out / name).unlink(missing_ok=True)
-    (out / agent.WANTED).write_text(json.dumps(request))
+    (out / exchange.WANTED).write_text(json.dumps(request))
     progress(f"booting {kernel.release}")
-    argv = [sys.executable, "-m", agent.__name__]
+    argv = [sys.executable, "-m", exchange.AGENT]
     on_line = print if request["what"] == "top" else progress
     result = boot.run_guest(kernel, argv, out, machine, on_line)
-    if (out / agent.ERROR).exists():
-        raise _error(json.loads((out / agent.ERROR).read_text()))
+    if (out / exchange.ERROR).exists():
+        raise _error(json.loads((out / exchange.ERROR).read_text()))
     if result.exit_code:
         raise errors.RmapwatchError(
             "the guest's reader failed",

@@ -1,6 +1,7 @@
 """Imports run one way, and the layout stays what it is."""
 
 import ast
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -117,6 +118,11 @@ def test_the_loader_needs_the_standard_library_alone() -> None:
                 if depth and inner.exists() and inner not in seen:
                     todo.append(inner)
     assert ROOT / "probes" / "source.py" in seen
+
+
+def test_the_command_line_starts_without_numpy() -> None:
+    code = "import sys, rmapwatch.cli; sys.exit(bool({'numpy', 'matplotlib'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_only_the_table_of_changes_knows_versions() -> None:
