@@ -76,6 +76,20 @@ def has_param(function: str, position: int, type_text: str) -> SeenBy:
     return SeenBy(Wanted(functions=frozenset({function})), seen)
 
 
+@dataclass(frozen=True)
+class Defined:
+    """A constant that the kernel only defines, so that no BTF tells it: its value and header."""
+
+    value: int
+    header: str
+
+
+DEFINED = {
+    "VM_LOCKED": Defined(1 << 13, "include/linux/mm.h"),
+    "MEMCG_RECLAIM_PROACTIVE": Defined(1 << 2, "include/linux/swap.h"),
+}
+
+
 def table(rows: Iterable[Change]) -> dict[str, Change]:
     """Index rows by key; a key that stands twice is an error of the table."""
     indexed: dict[str, Change] = {}
@@ -94,6 +108,13 @@ CHANGES = table(
             subject="mm/rmap: Turn page_referenced() into folio_referenced()",
             since="v5.18",
             seen_by=has_function("folio_referenced"),
+        ),
+        Change(
+            "shrink_folio_list",
+            commit="",
+            subject="mm/vmscan: Turn page lists into folio lists (shrink_page_list renamed)",
+            since="v6.1",
+            seen_by=has_function("shrink_folio_list"),
         ),
         Change(
             "try_to_migrate",

@@ -57,6 +57,7 @@ def _walk(kind: str, source_file: str, *sources: Source) -> ProbePoint:
         sources=sources,
         entry=f"walk_enter(&a, KIND_{kind.upper()})",
         exit=f"walk_exit(&a, KIND_{kind.upper()})",
+        section="walk",
         metrics=_WALK_METRICS,
         overhead=_WALK_OVERHEAD,
     )

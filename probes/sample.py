@@ -59,6 +59,38 @@ class WalkCounts:
 
 
 @dataclass(frozen=True)
+class BatchCounts:
+    """
+    Batches of reclaim of one caller and reclaimer; all but ``batches`` and ``ns`` in base pages.
+
+    ``stats`` and ``activated`` are what the kernel's own `struct reclaim_stat` says, ``decided``
+    what was seen of the reference checks. The last three count batches in which the two contradict
+    each other: KEEP is not nr_ref_keep, ACTIVATE is above nr_activate, or more was reclaimed than
+    was let go.
+    """
+
+    batches: int
+    ns: int
+    ns_slots: tuple[int, ...]
+    reclaimed: int
+    stats: Mapping[str, int]
+    activated: Mapping[str, int]
+    decided: Mapping[str, int]
+    keep_differs: int
+    activate_exceeds: int
+    reclaimed_exceeds: int
+
+
+@dataclass(frozen=True)
+class StallCounts:
+    """Calls for memory of one reclaimer, and the wall time that their callers waited in them."""
+
+    calls: int
+    ns: int
+    ns_slots: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class EventCounts:
     """Events of one type: produced by the probes, lost for want of room, received by the reader."""
 
@@ -73,7 +105,8 @@ class Sample:
     One reading of the kernel's cumulative state.
 
     ``time_ns``: CLOCK_MONOTONIC. ``quiet``: two readings in a row agreed, so that nothing moved
-    while this one was taken. ``walks`` by (op, kind); ``references`` by (caller, lru, result).
+    while this one was taken. ``walks`` by (op, kind); ``references`` by (caller, lru, result);
+    ``decisions`` by (lru, decision); ``batches`` by (caller, reclaimer); ``stalls`` by reclaimer.
     """
 
     time_ns: int
@@ -85,5 +118,8 @@ class Sample:
     accounts: Mapping[str, Account]
     walks: Mapping[tuple[str, str], WalkCounts]
     references: Mapping[tuple[str, str, str], int]
+    decisions: Mapping[tuple[str, str], int]
+    batches: Mapping[tuple[str, str], BatchCounts]
+    stalls: Mapping[str, StallCounts]
     events: Mapping[str, EventCounts]
     stray_steps: int

@@ -22,8 +22,16 @@ from typing import Any
 
 from .. import errors
 from ..kernels.facts import KernelFacts
-from . import catalogue, events, rmap, source, state, wire
-from .sample import Account, Attachment, EventCounts, Sample, WalkCounts
+from . import catalogue, events, reclaim, rmap, source, state, wire
+from .sample import (
+    Account,
+    Attachment,
+    BatchCounts,
+    EventCounts,
+    Sample,
+    StallCounts,
+    WalkCounts,
+)
 
 DISTRIBUTION_PYTHON = "/usr/bin/python3"
 """Where the distribution's bcc can be imported."""
@@ -199,11 +207,13 @@ class Session:
 
     def _in_flight(self) -> dict[str, int]:
         words = self._layout.words("work")
-        owner, probe = (self._layout.find("work", name)[0] for name in ("owner", "probe"))
         counts = dict.fromkeys(self._probes, 0)
-        for slot, tid in enumerate(self._work[owner::words].tolist()):
-            if tid:
-                counts[self._probes[self._work[slot * words + probe]]] += 1
+        for section in state.SECTIONS:
+            owner = self._layout.find("work", f"{section}_owner")[0]
+            probe = self._layout.find("work", f"{section}_probe")[0]
+            for slot, tid in enumerate(self._work[owner::words].tolist()):
+                if tid:
+                    counts[self._probes[self._work[slot * words + probe]]] += 1
         return counts
 
     def _sample(self, reading: _Reading, quiet: bool) -> Sample:
@@ -222,6 +232,9 @@ class Session:
                 for o, op in enumerate(rmap.OPS)
             },
             references=_references(block),
+            decisions=_decisions(block),
+            batches=_batches(block),
+            stalls=_stalls(block),
             events=self._events(block),
             stray_steps=block["stray_steps"],
         )
@@ -273,8 +286,41 @@ class Session:
 
 
 def _references(block: state.Block) -> dict[tuple[str, str, str], int]:
-    keys = itertools.product(state.CALLERS, state.LRUS, state.RESULTS)
+    keys = itertools.product(state.ASKED_BY, state.LRUS, state.RESULTS)
     return dict(zip(keys, block.array("references"), strict=True))
+
+
+def _decisions(block: state.Block) -> dict[tuple[str, str], int]:
+    keys = itertools.product(state.LRUS, reclaim.DECISIONS)
+    return dict(zip(keys, block.array("decisions"), strict=True))
+
+
+def _batches(block: state.Block) -> dict[tuple[str, str], BatchCounts]:
+    keys = itertools.product(reclaim.CALLERS, reclaim.RECLAIMERS)
+    return {key: _batch(block.inner("batches", n)) for n, key in enumerate(keys)}
+
+
+def _batch(cell: state.Block) -> BatchCounts:
+    return BatchCounts(
+        batches=cell["batches"],
+        ns=cell["ns"],
+        ns_slots=cell.array("ns_slots"),
+        reclaimed=cell["reclaimed"],
+        stats=dict(zip(reclaim.STATS, cell.array("stats"), strict=True)),
+        activated=dict(zip(state.LRUS, cell.array("activated"), strict=True)),
+        decided=dict(zip(reclaim.DECISIONS, cell.array("decided"), strict=True)),
+        keep_differs=cell["keep_differs"],
+        activate_exceeds=cell["activate_exceeds"],
+        reclaimed_exceeds=cell["reclaimed_exceeds"],
+    )
+
+
+def _stalls(block: state.Block) -> dict[str, StallCounts]:
+    cells = {name: block.inner("stalls", n) for n, name in enumerate(reclaim.RECLAIMERS)}
+    return {
+        name: StallCounts(cell["calls"], cell["ns"], cell.array("ns_slots"))
+        for name, cell in cells.items()
+    }
 
 
 def _fdinfo(fd: int) -> dict[str, int]:

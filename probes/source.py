@@ -7,18 +7,34 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import NothingAttachedError
+from ..kernels.changes import DEFINED
 from ..kernels.facts import KernelFacts
-from . import events, rmap, state
+from . import catalogue, events, reclaim, rmap, state
 from .resolve import Candidate
 from .spec import Bit, Member, Op
 
 BPF_DIR = Path(__file__).parent / "bpf"
 
-ARGUMENTS = ("folio", "rwc", "mapping", "index", "locked", "is_locked", "vm_flags", "ret")
+ARGUMENTS = (
+    "folio",
+    "rwc",
+    "mapping",
+    "index",
+    "locked",
+    "is_locked",
+    "vm_flags",
+    "stat",
+    "ignore_references",
+    "options",
+    "ret",
+)
 """The normalised arguments: every handler gets these, filled where the function has them."""
 
 MAPS = ("state", "work", "control", "events")
 """The maps that the reader needs, as the C text names them."""
+
+HANDLERS = ("common.bpf.c", "reclaim.bpf.c", "rmap.bpf.c")
+"""The texts in `bpf/`, in the order in which each finds what it needs of those before it."""
 
 _ABSENT = -1
 
@@ -51,7 +67,7 @@ def c_source(candidates: Sequence[Candidate], facts: KernelFacts, build: Build) 
         *events.c_text(),
         "struct args { u32 probe; " + " ".join(f"u64 {name};" for name in ARGUMENTS) + " };",
         *_op_function(rmap.OPS, facts, build.addresses),
-        *((BPF_DIR / name).read_text() for name in ("common.bpf.c", "rmap.bpf.c")),
+        *((BPF_DIR / name).read_text() for name in HANDLERS),
     ]
     for number, candidate in enumerate(candidates):
         lines += _stubs(number, candidate, facts)
@@ -68,7 +84,11 @@ def _defines(candidates: Sequence[Candidate], facts: KernelFacts, build: Build) 
     yield f"#define NOT_KNOWN ({events.NOT_KNOWN})"
     yield f"#define PROBES {len(candidates)}"
     yield f"#define OPS {len(rmap.OPS)}"
-    yield f"#define CALLERS {len(state.CALLERS)}"
+    yield f"#define ASKED_BY {len(state.ASKED_BY)}"
+    yield f"#define CALLERS {len(reclaim.CALLERS)}"
+    yield f"#define RECLAIMERS {len(reclaim.RECLAIMERS)}"
+    yield f"#define DECISIONS {len(reclaim.DECISIONS)}"
+    yield f"#define STATS {len(reclaim.STATS)}"
     yield f"#define LRUS {len(state.LRUS)}"
     yield f"#define RESULTS {len(state.RESULTS)}"
     yield f"#define WALK_BAILED {events.WALK_BAILED}"
@@ -77,10 +97,21 @@ def _defines(candidates: Sequence[Candidate], facts: KernelFacts, build: Build) 
     yield from _numbered("KIND", rmap.KINDS)
     yield from _numbered("OP", [op.name for op in rmap.OPS])
     yield from _numbered("LRU", state.LRUS)
+    yield from _numbered("CALLER", reclaim.CALLERS)
+    yield from _numbered("RECLAIMER", reclaim.RECLAIMERS)
+    yield from _numbered("DECISION", reclaim.DECISIONS)
+    yield from _numbered("VERDICT", reclaim.VERDICTS)
+    yield from _numbered("STAT", reclaim.STATS)
+    yield from (f"#define {name} {DEFINED[name].value:#x}" for name in reclaim.DEFINES)
+    yield f"#define HAS_RECLAIM_CLEAN {int(_has_reclaim_clean(facts))}"
+    reads = " ".join(
+        f"to[{n}] = (u32)read_s32(stat, AT_{name.upper()});" for n, name in enumerate(reclaim.STATS)
+    )
+    yield f"#define READ_STATS(to, stat) do {{ {reads} }} while (0)"
     yield f"#define VMEMMAP_BASE_AT {build.addresses.get('vmemmap_base', 0):#x}ULL"
     yield f"#define STRUCT_PAGE_SIZE {facts.structs['page'].size}"
-    yield from (f"#define {m.name} ({offset_of(m, facts)}LL)" for m in rmap.MEMBERS)
-    yield from (f"#define {bit.name} {_enumerator(bit, facts)}" for bit in rmap.BITS)
+    yield from (f"#define {m.name} ({offset_of(m, facts)}LL)" for m in catalogue.MEMBERS)
+    yield from (f"#define {bit.name} {_enumerator(bit, facts)}" for bit in catalogue.BITS)
 
 
 def _numbered(prefix: str, names: Sequence[str]) -> Iterator[str]:
@@ -125,6 +156,11 @@ def _not_described(what: str) -> NothingAttachedError:
         f"its BTF does not describe {what}",
         "rmapwatch probes --explain",
     )
+
+
+def _has_reclaim_clean(facts: KernelFacts) -> bool:
+    enums = (facts.enums.get(name, {}) for name in reclaim.REFERENCES_ENUMS)
+    return any(name.endswith("_RECLAIM_CLEAN") for enum in enums for name in enum)
 
 
 def _enumerator(bit: Bit, facts: KernelFacts) -> int:
@@ -179,6 +215,8 @@ def _stub(
             yield f"\t{_fetch(name, position, traced, params)}"
         if mechanism == "fexit" and _returns_value(candidate, facts):
             yield f"\ta.ret = ctx[{len(params or ())}];"
+    else:
+        yield "\ta.ret = PT_REGS_RC(ctx);"
     yield f"\treturn {call};"
     yield "}"
 
@@ -198,4 +236,5 @@ def _fetch(
         # As a plain number: the verifier lets nobody calculate with a typed pointer, and older ones
         # refuse to load a pointer to anything but a struct.
         return f"bpf_probe_read_kernel(&a.{name}, 8, &ctx[{position}]);"
-    return f"a.{name} = ctx[{position}];"
+    cast = {"bool": "(u8)", "int": "(u32)", "unsigned int": "(u32)"}.get(ctype, "")
+    return f"a.{name} = {cast}ctx[{position}];"

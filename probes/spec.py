@@ -28,6 +28,7 @@ class ProbePoint:
     ``sources``: in order of preference; the first that the kernel has is taken.
     ``entry``, ``exit``: calls of the C handlers in ``bpf/`` (`a` is the normalised arguments);
     "" where that side is not watched.
+    ``section``: which part of a thread's work in progress a point with both sides lies in.
     ``metrics``: what it feeds. ``overhead``: what it costs, in words.
     """
 
@@ -37,6 +38,7 @@ class ProbePoint:
     sources: tuple[Source, ...]
     entry: str = ""
     exit: str = ""
+    section: str = ""
     metrics: tuple[str, ...] = ()
     overhead: str = ""
 

@@ -2,10 +2,10 @@
 The state in the kernel, written by the probes and read through mmap.
 
 `cpu_state` stands once per possible CPU and only ever grows; `work` is the slot of a thread that
-is inside a walk; `control` is written by the reader: a bit per event type that it wants in the
-ring, and a bit per op whose VMAs are all counted. One table gives both the C structs and the
-places from which Python reads, so the two cannot disagree. Every field is a 64-bit word, or an
-array of such words or of other structs.
+is inside a walk or reclaims; `control` is written by the reader: a bit per event type that it
+wants in the ring, and a bit per op whose VMAs are all counted. One table gives both the C structs
+and the places from which Python reads, so the two cannot disagree. Every field is a 64-bit word,
+or an array of such words or of other structs.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .events import EVENTS
+from .reclaim import CALLERS, DECISIONS, RECLAIMERS, STATS
 from .rmap import KINDS, OPS
 
 SLOTS = 36
@@ -27,7 +28,11 @@ WORK_SLOTS = 4096
 
 RESULTS = ("bailed", "none", "one", "many")
 LRUS = ("anon", "file")
-CALLERS = ("shrink_active_list", "shrink_list")
+ASKED_BY = ("shrink_active_list", "shrink_list")
+"""The two callers of the reference check, told apart by its argument `is_locked`."""
+
+SECTIONS = ("walk", "batch", "shrink", "reclaim")
+"""What a thread can be inside of at once, one of each."""
 
 
 def duration_bound_ns(slot: int) -> int | None:
@@ -71,17 +76,32 @@ def structs(probes: Sequence[str]) -> dict[str, tuple[Field, ...]]:
             Field("vmas_slots", SLOTS),
             Field("ptes_slots", SLOTS),
         ),
+        "batch_cell": (
+            Field("batches"),
+            Field("ns"),
+            Field("ns_slots", SLOTS),
+            Field("reclaimed"),
+            Field("stats", len(STATS)),
+            Field("activated", 2),
+            Field("decided", len(DECISIONS)),
+            Field("keep_differs"),
+            Field("activate_exceeds"),
+            Field("reclaimed_exceeds"),
+        ),
+        "stall_cell": (Field("calls"), Field("ns"), Field("ns_slots", SLOTS)),
         "cpu_state": (
             Field("accounts", len(probes), "account"),
             Field("walks", len(KINDS) * len(OPS), "walk_cell"),
-            Field("references", len(CALLERS) * len(LRUS) * len(RESULTS)),
+            Field("references", len(ASKED_BY) * len(LRUS) * len(RESULTS)),
+            Field("decisions", len(LRUS) * len(DECISIONS)),
+            Field("batches", len(CALLERS) * len(RECLAIMERS), "batch_cell"),
+            Field("stalls", len(RECLAIMERS), "stall_cell"),
             Field("stray_steps"),
             Field("produced", len(EVENTS)),
             Field("lost", len(EVENTS)),
         ),
         "work": (
-            Field("owner"),
-            Field("probe"),
+            *(Field(f"{section}_{what}") for section in SECTIONS for what in ("owner", "probe")),
             Field("folio"),
             Field("index"),
             Field("rwc"),
@@ -95,6 +115,18 @@ def structs(probes: Sequence[str]) -> dict[str, tuple[Field, ...]]:
             Field("start"),
             Field("reference_tid"),
             Field("reference_walk"),
+            Field("reclaimer"),
+            Field("reclaim_start"),
+            Field("caller"),
+            Field("batch"),
+            Field("batch_start"),
+            Field("stat"),
+            Field("ignore_references"),
+            Field("decided", len(DECISIONS)),
+            Field("checked"),
+            Field("checked_lru"),
+            Field("checked_pages"),
+            Field("verdict"),
         ),
         "control": (Field("events"), Field("steps")),
     }

@@ -54,6 +54,49 @@ static inline struct work *this_work(u32 tid)
 	return (struct work *)work.lookup(&slot);
 }
 
+/*
+ * An index that the verifier can see is below the limit: the barrier keeps the compiler from
+ * checking the bound on one copy of the value and indexing with another.
+ */
+static inline u64 bounded(u64 index, u64 limit)
+{
+	asm volatile("" : "+r"(index));
+	return index < limit ? index : limit - 1;
+}
+
+/*
+ * A section is one thing that a thread can be inside of: a walk, a batch of reclaim, ... It lies in
+ * the thread's slot, with its owner. Such things do not nest in themselves, so a section that the
+ * same thread finds taken is left over from an exit that the kernel did not report (stale); one
+ * that another thread holds is a collision, and the newcomer is counted and not followed.
+ */
+#define SECTION(name)                                                                   \
+static inline bool name##_begins(struct cpu_state *st, struct work *w, u32 probe, u32 tid) \
+{                                                                                       \
+	st->accounts[probe].entries++;                                                  \
+	if (w->name##_owner == tid) {                                                   \
+		st->accounts[bounded(w->name##_probe, PROBES)].stale++;                 \
+	} else if (w->name##_owner) {                                                   \
+		st->accounts[probe].collided++;                                         \
+		return false;                                                           \
+	}                                                                               \
+	w->name##_owner = tid;                                                          \
+	w->name##_probe = probe;                                                        \
+	return true;                                                                    \
+}                                                                                       \
+static inline bool name##_is_ours(struct cpu_state *st, struct work *w, u32 probe, u32 tid) \
+{                                                                                       \
+	if (w->name##_owner == tid && w->name##_probe == probe)                         \
+		return true;                                                            \
+	st->accounts[probe].unmatched++;                                                \
+	return false;                                                                   \
+}                                                                                       \
+static inline void name##_ends(struct cpu_state *st, struct work *w, u32 probe)         \
+{                                                                                       \
+	st->accounts[probe].exits++;                                                    \
+	w->name##_owner = 0;                                                            \
+}
+
 static inline bool wants_event(u32 type)
 {
 	u32 zero = 0;
@@ -69,16 +112,6 @@ static inline bool steps_watched(u32 op)
 	struct control *c = (struct control *)control.lookup(&zero);
 
 	return c && (c->steps & (1ULL << op));
-}
-
-/*
- * An index that the verifier can see is below the limit: the barrier keeps the compiler from
- * checking the bound on one copy of the value and indexing with another.
- */
-static inline u64 bounded(u64 index, u64 limit)
-{
-	asm volatile("" : "+r"(index));
-	return index < limit ? index : limit - 1;
 }
 
 /* Bits that a value needs. */

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Reverse-map walks, the VMAs that they enter, and the reference check.
- *
- * A walk in progress lies in the slot of its thread. Walks do not nest in a thread, so a slot that
- * the same thread finds taken is left over from an exit that the kernel did not report (stale);
- * one that another thread holds is a collision, and the newcomer is counted and not followed.
  */
+
+SECTION(walk)
 
 /* What a callback counted by itself, to be compared at exit: mapcount left, or PTEs cleaned. */
 static inline s32 callback_count(u32 op, u64 arg)
@@ -24,17 +22,8 @@ static inline int walk_enter(struct args *a, u32 kind)
 	struct work *w = this_work(tid);
 	u64 callback;
 
-	if (!st || !w)
+	if (!st || !w || !walk_begins(st, w, a->probe, tid))
 		return 0;
-	st->accounts[a->probe].entries++;
-	if (w->owner == tid) {
-		st->accounts[bounded(w->probe, PROBES)].stale++;
-	} else if (w->owner) {
-		st->accounts[a->probe].collided++;
-		return 0;
-	}
-	w->owner = tid;
-	w->probe = a->probe;
 	w->folio = a->folio;
 	w->index = a->index;
 	w->rwc = a->rwc;
@@ -56,7 +45,7 @@ static inline int step(struct args *a)
 	struct work *w = this_work(tid);
 	struct cpu_state *st;
 
-	if (w && w->owner == tid) {
+	if (w && w->walk_owner == tid) {
 		w->vmas++;
 		return 0;
 	}
@@ -107,7 +96,7 @@ static inline void walk_event(struct cpu_state *st, struct work *w, u32 kind, u6
 	e->cpu = bpf_get_smp_processor_id();
 	e->type = EVENT_WALK;
 	e->reserved = 0;
-	e->batch = 0;
+	e->batch = batch_of(w, ids);
 	e->pfn = pfn_of(w->folio);
 	e->index = w->folio ? read_u64(w->folio, FOLIO_INDEX) : w->index;
 	e->map = map_of(w->folio);
@@ -136,12 +125,8 @@ static inline int walk_exit(struct args *a, u32 kind)
 	s32 mapcount, ptes, vmas;
 	u64 op;
 
-	if (!st || !w)
+	if (!st || !w || !walk_is_ours(st, w, a->probe, tid))
 		return 0;
-	if (w->owner != tid || w->probe != a->probe) {
-		st->accounts[a->probe].unmatched++;
-		return 0;
-	}
 	op = bounded(w->op, OPS);
 	ns = now - w->start;
 	mapcount = mapcount_of(w->folio);
@@ -170,8 +155,7 @@ static inline int walk_exit(struct args *a, u32 kind)
 		walk_event(st, w, kind, now, ns, vmas, ptes, mapcount);
 	w->reference_tid = tid;
 	w->reference_walk = op == OP_REFERENCE ? now : 0;
-	st->accounts[a->probe].exits++;
-	w->owner = 0;
+	walk_ends(st, w, a->probe);
 	return 0;
 }
 
@@ -192,10 +176,12 @@ static inline int reference_exit(struct args *a)
 		w->reference_walk = 0;
 	}
 	flags = read_u64(a->folio, FOLIO_FLAGS);
+	if (a->is_locked)
+		decision_begins(st, w, a, tid, flags);
 	cell = a->is_locked ? LRUS * RESULTS : 0;
 	cell += flags & (1ULL << PG_SWAPBACKED) ? LRU_ANON * RESULTS : LRU_FILE * RESULTS;
 	cell += referenced < 0 ? 0 : referenced == 0 ? 1 : referenced == 1 ? 2 : 3;
-	st->references[bounded(cell, CALLERS * LRUS * RESULTS)]++;
+	st->references[bounded(cell, ASKED_BY * LRUS * RESULTS)]++;
 	if (!wants_event(EVENT_REFERENCE))
 		return 0;
 	st->produced[EVENT_REFERENCE - 1]++;
@@ -210,7 +196,7 @@ static inline int reference_exit(struct args *a)
 	e->cpu = bpf_get_smp_processor_id();
 	e->type = EVENT_REFERENCE;
 	e->reserved = 0;
-	e->batch = 0;
+	e->batch = batch_of(w, ids);
 	e->walk = walk;
 	e->pfn = pfn_of(a->folio);
 	e->index = read_u64(a->folio, FOLIO_INDEX);
