@@ -8,6 +8,7 @@ it prints how many walks it saw and leaves (tid, begin, end) of each of them in 
 import mmap
 import struct
 import sys
+from pathlib import Path
 
 from bcc import BPF
 
@@ -76,8 +77,7 @@ def main(path: str, *symbols: str) -> None:
     for _ in sys.stdin:
         used = max(value.value for value in bpf["taken"].values()) * cpus
         rows = [row for row in struct.iter_unpack("<QQQ", area[: min(used, ROWS) * 24]) if row[0]]
-        with open(path, "wb") as out:
-            out.write(b"".join(struct.pack("<QQQ", *row) for row in rows))
+        Path(path).write_bytes(b"".join(struct.pack("<QQQ", *row) for row in rows))
         print(bpf["seen"][0].value, flush=True)
 
 
