@@ -8,8 +8,8 @@ No other module of the product mentions a kernel version.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Callable, Iterable
 
 from .facts import KernelFacts
 
@@ -398,6 +398,14 @@ CHANGES = table(
             since="v6.8",
             # wp_can_reuse_anon_folio() is inlined; the folio rmap functions came with it.
             seen_by=has_function("folio_move_anon_rmap"),
+        ),
+        Change(
+            "pageout_ignores_references",
+            commit="2864f3d0f583",
+            subject="mm: madvise: pageout: ignore references rather than clearing young",
+            since="v6.9",
+            # No trace of its own; the next release got the mapcount of large folios.
+            seen_by=has_member("folio", "_large_mapcount"),
         ),
         Change(
             "large_mapcount",

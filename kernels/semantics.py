@@ -10,10 +10,11 @@ facts show, and the semantics before and after any commit is a cut through the s
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, Iterable, Mapping
+from typing import Any
 
 from .changes import CHANGES
 from .facts import KernelFacts
@@ -146,6 +147,7 @@ class Semantics:
     exec_activates: ExecActivates = ExecActivates.NEVER
     locked: LockedReference = LockedReference.RECLAIM
     mglru: Mglru = Mglru.ABSENT
+    pageout_ignores_references: bool = False
     # reclaim: the reference walk (mm/rmap.c)
     contended_walk_gives_up: bool = False
     exiting_owner_gives_up: bool = False
@@ -246,12 +248,11 @@ TIMELINE: tuple[Step, ...] = (
     _step("ksm_smart_scan", ksm_smart_scan=True),
     _step("locked_large_folios", locked_large=LockedLarge.WHOLE),
     _step("large_folios_not_reused", large_reuse=LargeReuse.NEVER),
+    _step("pageout_ignores_references", pageout_ignores_references=True),
     _step("large_mapcount", large_mapcount=LargeMapcount.TOTAL),
     _step("ksm_checksum_first", ksm_checksum_first=True),
     _step("unsplit_thp_kills", unsplit_thp_kills=True),
-    _step(
-        "already_poisoned_event", poisoned_again_event=True, kernel_page=KernelPage.GET_HWPOISON
-    ),
+    _step("already_poisoned_event", poisoned_again_event=True, kernel_page=KernelPage.GET_HWPOISON),
     _step("madvise_action_required", madvise_action_required=True),
     _step("unmap_failure_sigbus", unmap_failure_sigbus=True),
     _step("exiting_owner_skipped", exiting_owner_gives_up=True),

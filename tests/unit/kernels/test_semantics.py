@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-
 from rmapwatch.kernels import semantics
 from rmapwatch.kernels.changes import CHANGES
 from rmapwatch.kernels.facts import Function, KernelFacts, Struct
@@ -107,11 +106,11 @@ V7_3 = dataclasses.replace(
     ("preset", "facts"),
     [("v5.10", OLDEST), ("v6.1", V6_1), ("v6.12", V6_12), ("v7.3", V7_3)],
 )
-def test_the_facts_of_a_lab_kernel_give_its_preset(preset, facts):
+def test_the_facts_of_a_lab_kernel_give_its_preset(preset: str, facts: KernelFacts) -> None:
     assert semantics.semantics_of(facts) == PRESETS[preset]
 
 
-def test_every_step_is_a_known_change_and_sets_known_fields():
+def test_every_step_is_a_known_change_and_sets_known_fields() -> None:
     fields = {field.name for field in dataclasses.fields(Semantics)}
     for step in TIMELINE:
         assert step.change in CHANGES
@@ -119,19 +118,19 @@ def test_every_step_is_a_known_change_and_sets_known_fields():
         assert set(step.sets) <= fields
 
 
-def test_every_field_is_set_by_some_step_and_to_values_of_its_type():
+def test_every_field_is_set_by_some_step_and_to_values_of_its_type() -> None:
     for field in dataclasses.fields(Semantics):
         values = [step.sets[field.name] for step in TIMELINE if field.name in step.sets]
         assert values, f"{field.name} never changes: it is no difference between kernels"
         assert all(type(value) is type(field.default) for value in values)
 
 
-def test_each_step_alters_the_semantics():
+def test_each_step_alters_the_semantics() -> None:
     for step in TIMELINE:
         assert semantics.before(step.change) != semantics.after(step.change), step.change
 
 
-def test_the_seeds_are_the_ten_commits_up_to_2_6_34():
+def test_the_seeds_are_the_ten_commits_up_to_2_6_34() -> None:
     assert {CHANGES[key].commit for key in SEEDS} == {
         "645747462435", "c44b674323f4", "5beb49305251", "e9995ef978a7", "db114b83ab60",
         "5ad6468801d2", "3ca7b3c5b64d", "db16826367fe", "21333b2b66b8", "6a46079cf57a",
@@ -140,12 +139,12 @@ def test_the_seeds_are_the_ten_commits_up_to_2_6_34():
     assert PRESETS["v2.6.31"] == semantics.before(SEEDS[0]) == Semantics()
 
 
-def test_a_change_that_is_no_step_has_no_before():
+def test_a_change_that_is_no_step_has_no_before() -> None:
     with pytest.raises(KeyError):
         semantics.before("folio_referenced")
 
 
-def test_commits_are_twelve_hex_digits_or_said_to_be_unconfirmed():
+def test_commits_are_twelve_hex_digits_or_said_to_be_unconfirmed() -> None:
     for change in CHANGES.values():
         if change.commit:
             assert len(change.commit) == 12
