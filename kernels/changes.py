@@ -8,19 +8,32 @@ No other module of the product mentions a kernel version.
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from .facts import KernelFacts
+from .facts import KernelFacts, Wanted
 
-SeenBy = Callable[[KernelFacts], bool]
+
+@dataclass(frozen=True)
+class SeenBy:
+    """How to see a change: the facts that are needed, and the question to put to them."""
+
+    wanted: Wanted
+    holds: Callable[[KernelFacts], bool]
+
+    def __call__(self, facts: KernelFacts) -> bool:
+        """Return whether the kernel of `facts` has the change."""
+        return self.holds(facts)
 
 
 @dataclass(frozen=True)
 class Change:
     """
-    One upstream change: its key here, its commit (12 hex digits) and subject, the release that
-    first had it, and the predicate on `KernelFacts` that tells whether a kernel has it.
+    One upstream change: its key here, its commit (12 hex digits; "" where the id that it was merged
+    under could not be confirmed) and subject, the release that first had it, and the predicate on
+    `KernelFacts` that tells whether a kernel has it.
     """
 
     key: str
@@ -32,22 +45,24 @@ class Change:
 
 def has_function(name: str) -> SeenBy:
     """The kernel lists `name` as traceable."""
-    return lambda facts: facts.traceable(name)
+    return SeenBy(Wanted(functions=frozenset({name})), lambda facts: facts.traceable(name))
 
 
 def has_member(struct: str, member: str) -> SeenBy:
     """BTF has `member` in `struct`."""
-    return lambda facts: facts.offset(struct, member) is not None
+    return SeenBy(
+        Wanted(structs=frozenset({struct})), lambda facts: facts.offset(struct, member) is not None
+    )
 
 
 def has_enumerator(enum: str, name: str) -> SeenBy:
     """BTF has `name` in `enum`."""
-    return lambda facts: name in facts.enums.get(enum, {})
+    return SeenBy(Wanted(enums=frozenset({enum})), lambda facts: name in facts.enums.get(enum, {}))
 
 
 def has_file(path: str) -> SeenBy:
     """The control file `path` exists."""
-    return lambda facts: path in facts.files
+    return SeenBy(Wanted(files=frozenset({path})), lambda facts: path in facts.files)
 
 
 def has_param(function: str, position: int, type_text: str) -> SeenBy:
@@ -58,7 +73,7 @@ def has_param(function: str, position: int, type_text: str) -> SeenBy:
         params = found.params if found is not None else None
         return params is not None and len(params) > position and params[position][1] == type_text
 
-    return seen
+    return SeenBy(Wanted(functions=frozenset({function})), seen)
 
 
 def has_return(function: str, type_text: str) -> SeenBy:
@@ -68,7 +83,7 @@ def has_return(function: str, type_text: str) -> SeenBy:
         found = facts.functions.get(function)
         return found is not None and found.returns == type_text
 
-    return seen
+    return SeenBy(Wanted(functions=frozenset({function})), seen)
 
 
 def has_param_named(function: str, name: str) -> SeenBy:
@@ -79,22 +94,22 @@ def has_param_named(function: str, name: str) -> SeenBy:
         params = found.params if found is not None else None
         return params is not None and any(param == name for param, _ in params)
 
-    return seen
+    return SeenBy(Wanted(functions=frozenset({function})), seen)
 
 
 def both(one: SeenBy, other: SeenBy) -> SeenBy:
     """Both predicates hold."""
-    return lambda facts: one(facts) and other(facts)
+    return SeenBy(one.wanted | other.wanted, lambda facts: one(facts) and other(facts))
 
 
 def lacks(seen_by: SeenBy) -> SeenBy:
     """The predicate does not hold: what the change removed is gone."""
-    return lambda facts: not seen_by(facts)
+    return SeenBy(seen_by.wanted, lambda facts: not seen_by(facts))
 
 
-def every_kernel(facts: KernelFacts) -> bool:
+def every_kernel() -> SeenBy:
     """Older than BTF, so every kernel that can be attached to has it."""
-    return True
+    return SeenBy(Wanted(), lambda facts: True)
 
 
 def table(rows: Iterable[Change]) -> dict[str, Change]:
@@ -116,6 +131,27 @@ CHANGES = table(
             since="v5.18",
             seen_by=has_function("folio_referenced"),
         ),
+        Change(
+            "try_to_migrate",
+            commit="a98a2f0c8ce1",
+            subject="mm/rmap: split migration into its own function",
+            since="v5.14",
+            seen_by=has_function("try_to_migrate"),
+        ),
+        Change(
+            "__rmap_walk_file",
+            commit="",
+            subject="mm: refactor rmap_walk_file() to separate out traversal logic",
+            since="v6.15",
+            seen_by=has_function("__rmap_walk_file"),
+        ),
+        Change(
+            "try_to_unmap_poisoned_hugetlb_one",
+            commit="",
+            subject="mm/rmap: add try_to_unmap_poisoned_hugetlb_one",
+            since="v7.3",
+            seen_by=has_function("try_to_unmap_poisoned_hugetlb_one"),
+        ),
         # What follows alters meaning, and is applied in `semantics.py`. Where a change leaves no
         # trace of its own, a neighbour of the same release is asked, and the row says so.
         Change(
@@ -123,7 +159,7 @@ CHANGES = table(
             commit="6a46079cf57a",
             subject="HWPOISON: The high level memory error handler in the VM v7",
             since="v2.6.32",
-            seen_by=every_kernel,
+            seen_by=every_kernel(),
         ),
         Change(
             "hwpoison_injectors",
@@ -131,42 +167,42 @@ CHANGES = table(
             subject="Merge branch 'hwpoison' of git://git.kernel.org/pub/scm/linux/kernel/git/ak/"
             "linux-mce-2.6",
             since="v2.6.32",
-            seen_by=every_kernel,
+            seen_by=every_kernel(),
         ),
         Change(
             "page_dup_rmap_plain",
             commit="21333b2b66b8",
             subject="ksm: no debug in page_dup_rmap()",
             since="v2.6.32",
-            seen_by=every_kernel,
+            seen_by=every_kernel(),
         ),
         Change(
             "page_mapping_flags",
             commit="3ca7b3c5b64d",
             subject="mm: define PAGE_MAPPING_FLAGS",
             since="v2.6.33",
-            seen_by=every_kernel,
+            seen_by=every_kernel(),
         ),
         Change(
             "ksm_swappable",
             commit="5ad6468801d2",
             subject="ksm: let shared pages be swappable",
             since="v2.6.33",
-            seen_by=every_kernel,
+            seen_by=every_kernel(),
         ),
         Change(
             "ksm_anon_vma",
             commit="db114b83ab60",
             subject="ksm: hold anon_vma in rmap_item",
             since="v2.6.33",
-            seen_by=every_kernel,
+            seen_by=every_kernel(),
         ),
         Change(
             "ksm_migration",
             commit="e9995ef978a7",
             subject="ksm: rmap_walk to remove_migation_ptes",
             since="v2.6.33",
-            seen_by=every_kernel,
+            seen_by=every_kernel(),
         ),
         Change(
             "anon_vma_chains",
@@ -180,35 +216,35 @@ CHANGES = table(
             commit="c44b674323f4",
             subject="rmap: move exclusively owned pages to own anon_vma in do_wp_page()",
             since="v2.6.34",
-            seen_by=every_kernel,
+            seen_by=every_kernel(),
         ),
         Change(
             "used_once",
             commit="645747462435",
             subject="vmscan: detect mapped file pages used only once",
             since="v2.6.34",
-            seen_by=every_kernel,
+            seen_by=every_kernel(),
         ),
         Change(
             "tmpfs_used_once",
             commit="2e30244a7cc1",
             subject="vmscan,tmpfs: treat used once pages on tmpfs as used once",
             since="v2.6.37",
-            seen_by=every_kernel,
+            seen_by=every_kernel(),
         ),
         Change(
             "shared_file_pages_activate",
             commit="34dbc67a644f",
             subject="vmscan: promote shared file mapped pages",
             since="v3.3",
-            seen_by=every_kernel,
+            seen_by=every_kernel(),
         ),
         Change(
             "executable_pages_activate",
             commit="c909e99364c8",
             subject="vmscan: activate executable pages after first usage",
             since="v3.3",
-            seen_by=every_kernel,
+            seen_by=every_kernel(),
         ),
         Change(
             "anon_interval_tree",
@@ -229,7 +265,7 @@ CHANGES = table(
             commit="bda807d44454",
             subject="mm: migrate: support non-lru movable page migration",
             since="v4.8",
-            seen_by=every_kernel,
+            seen_by=every_kernel(),
         ),
         Change(
             "ksm_chains",
@@ -543,3 +579,6 @@ CHANGES = table(
         ),
     )
 )
+
+WANTED = functools.reduce(operator.or_, (change.seen_by.wanted for change in CHANGES.values()))
+"""The facts that all rows together need."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Mapping
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -94,3 +95,30 @@ class KernelFacts:
         raw["tracepoints"] = {name: tuple(f) for name, f in raw["tracepoints"].items()}
         raw["data_symbols"] = tuple(raw["data_symbols"])
         return cls(**raw)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The names that a caller needs facts about."""
+
+    functions: frozenset[str] = frozenset()
+    structs: frozenset[str] = frozenset()
+    enums: frozenset[str] = frozenset()
+    tracepoints: frozenset[str] = frozenset()
+    data_symbols: frozenset[str] = frozenset()
+    config: frozenset[str] = frozenset()
+    files: frozenset[str] = frozenset()
+
+    def __or__(self, other: Wanted) -> Wanted:
+        return Wanted(*(a | b for a, b in zip(self._sets(), other._sets(), strict=True)))
+
+    def _sets(self) -> tuple[frozenset[str], ...]:
+        return (
+            self.functions,
+            self.structs,
+            self.enums,
+            self.tracepoints,
+            self.data_symbols,
+            self.config,
+            self.files,
+        )

@@ -1,0 +1,41 @@
+"""A Frame: everything that one screen, one JSON answer or one line of a log shows. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..probes.sample import Sample
+from . import walks
+from .readings import EventReading, ProbeReading, ReferenceReading, WalkReading
+
+
+@dataclass(frozen=True)
+class Frame:
+    """
+    The readings of a window of ``seconds``; ``probes`` and ``events`` count from the start.
+
+    ``quiet``: nothing moved while the figures were read, so that accounts balance exactly.
+    """
+
+    kernel: str
+    backend: str
+    seconds: float | None
+    quiet: bool
+    walks: list[WalkReading]
+    references: list[ReferenceReading]
+    probes: list[ProbeReading]
+    events: list[EventReading]
+
+
+def frame(sample: Sample, last: Sample | None = None) -> Frame:
+    """Return the Frame between `last` (None: since the probes were attached) and `sample`."""
+    return Frame(
+        kernel=sample.release,
+        backend=sample.backend,
+        seconds=(sample.time_ns - last.time_ns) / 1e9 if last else None,
+        quiet=sample.quiet,
+        walks=walks.walks(sample, last),
+        references=walks.references(sample, last),
+        probes=walks.probes(sample),
+        events=walks.events(sample),
+    )

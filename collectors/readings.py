@@ -1,0 +1,60 @@
+"""What collectors return: values derived from Samples, ready for a screen, JSON or a scrape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class WalkReading:
+    """
+    Walks of one op and kind over a window; None where the kernel or the probes do not tell.
+
+    ``vmas``: VMAs entered; ``ptes``: page-table entries found, changed or restored; ``seconds``:
+    wall time inside walks; ``p50`` and ``p99``: seconds a walk, interpolated in log2 slots.
+    """
+
+    op: str
+    kind: str
+    walks: int
+    vmas: int | None
+    ptes: int | None
+    seconds: float
+    p50: float | None
+    p99: float | None
+    vmas_p99: float | None
+    bailouts: int | None
+
+
+@dataclass(frozen=True)
+class ReferenceReading:
+    """Reference checks over a window: who asked, of which LRU, and how many VMAs had used it."""
+
+    caller: str
+    lru: str
+    result: str
+    checks: int
+
+
+@dataclass(frozen=True)
+class ProbeReading:
+    """A probe point: where and how it is attached, and what became of its calls so far."""
+
+    probe: str
+    attached: str | None
+    mechanism: str | None
+    reason: str
+    entries: int | None
+    exits: int | None
+    in_flight: int | None
+    missed: int | None
+
+
+@dataclass(frozen=True)
+class EventReading:
+    """Events of one type so far: produced = received + lost once the ring is drained."""
+
+    event: str
+    produced: int
+    received: int
+    lost: int

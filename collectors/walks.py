@@ -1,0 +1,87 @@
+"""Walk cost: what reverse-map walks cost, by op and kind. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..probes.sample import Sample, WalkCounts
+from ..probes.state import count_bound, duration_bound_ns
+from .histograms import difference, quantile
+from .readings import EventReading, ProbeReading, ReferenceReading, WalkReading
+
+_NS = 1e9
+
+
+def walks(sample: Sample, last: Sample | None = None) -> list[WalkReading]:
+    """Return the walks between `last` (None: the start) and `sample`, dearest first."""
+    rows = []
+    for (op, kind), now in sample.walks.items():
+        before = last.walks.get((op, kind)) if last else None
+        if now.walks > (before.walks if before else 0):
+            rows.append(_row(op, kind, now, before))
+    return sorted(rows, key=lambda row: -row.seconds)
+
+
+def _row(op: str, kind: str, now: WalkCounts, before: WalkCounts | None) -> WalkReading:
+    slots = difference(now.ns_slots, before.ns_slots if before else None)
+    p50, p99 = (quantile(q, slots, duration_bound_ns) for q in (0.5, 0.99))
+    ptes_known = sum(difference(now.ptes_slots, before.ptes_slots if before else None))
+    return WalkReading(
+        op=op,
+        kind=kind,
+        walks=now.walks - (before.walks if before else 0),
+        vmas=_since(now.vmas, before.vmas if before else None),
+        ptes=now.ptes - (before.ptes if before else 0) if ptes_known else None,
+        seconds=(now.ns - (before.ns if before else 0)) / _NS,
+        p50=p50 / _NS if p50 is not None else None,
+        p99=p99 / _NS if p99 is not None else None,
+        vmas_p99=_vmas_p99(now.vmas_slots, before.vmas_slots if before else None),
+        bailouts=now.bailouts - (before.bailouts if before else 0) if op == "reference" else None,
+    )
+
+
+def _since(now: int | None, before: int | None) -> int | None:
+    return None if now is None else now - (before or 0)
+
+
+def _vmas_p99(now: Sequence[int] | None, before: Sequence[int] | None) -> float | None:
+    return None if now is None else quantile(0.99, difference(now, before), count_bound)
+
+
+def references(sample: Sample, last: Sample | None = None) -> list[ReferenceReading]:
+    """Return the reference checks between `last` (None: the start) and `sample`."""
+    return [
+        ReferenceReading(*key, checks=checks)
+        for key, now in sample.references.items()
+        if (checks := now - (last.references[key] if last else 0))
+    ]
+
+
+def probes(sample: Sample) -> list[ProbeReading]:
+    """Return every probe point asked for: attached or why not, and its account."""
+    rows = []
+    for row in sample.attached:
+        account = sample.accounts[row.probe]
+        rows.append(
+            ProbeReading(
+                probe=row.probe,
+                attached=row.symbol,
+                mechanism=row.mechanism,
+                reason=row.reason,
+                entries=account.entries,
+                exits=account.exits,
+                in_flight=account.in_flight,
+                missed=account.missed,
+            )
+        )
+    for probe, reason in sample.unavailable.items():
+        rows.append(ProbeReading(probe, None, None, reason, None, None, None, None))
+    return rows
+
+
+def events(sample: Sample) -> list[EventReading]:
+    """Return what became of the events of each type."""
+    return [
+        EventReading(name, counts.produced, counts.received, counts.lost)
+        for name, counts in sample.events.items()
+    ]

@@ -1,0 +1,154 @@
+"""Reads KernelFacts off the running kernel. Reading writes nothing to it."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from . import syscalls
+from .btf import Btf, Prototype
+from .facts import Function, KernelFacts, Wanted
+
+KALLSYMS = Path("/proc/kallsyms")
+
+
+def read_facts(wanted: Wanted, btf: Btf | None) -> KernelFacts:
+    """
+    Return the facts of the running kernel about `wanted`; `btf` is None where it has none.
+
+    What cannot be read for want of permission is absent; raise FileNotFoundError where tracefs
+    is not mounted and PermissionError where it may not be read.
+    """
+    traceable = _traceable(wanted.functions)
+    prototypes = btf.functions(wanted.functions) if btf else {}
+    symbols = addresses(wanted.data_symbols | wanted.functions)
+    return KernelFacts(
+        release=os.uname().release,
+        version=os.uname().version,
+        machine=platform.machine(),
+        functions={
+            name: _function(name in traceable, prototypes.get(name))
+            for name in sorted(wanted.functions)
+            if name in symbols or name in traceable
+        },
+        structs=btf.structs(wanted.structs) if btf else {},
+        enums=btf.enums(wanted.enums) if btf else {},
+        tracepoints=_tracepoints(wanted.tracepoints),
+        data_symbols=tuple(sorted(wanted.data_symbols & symbols.keys())),
+        config=_config(wanted.config),
+        files=_files(wanted.files),
+    )
+
+
+def _function(traceable: bool, prototype: Prototype | None) -> Function:
+    if prototype is None:
+        return Function(traceable)
+    return Function(traceable, prototype.params, prototype.returns)
+
+
+def _traceable(names: Iterable[str]) -> set[str]:
+    wanted = set(names)
+    with (syscalls.tracefs() / "available_filter_functions").open() as lines:
+        return {line.split()[0] for line in lines} & wanted
+
+
+def addresses(names: Iterable[str]) -> dict[str, int]:
+    """
+    Return the addresses of kernel symbols, for the loader alone: they never leave it.
+
+    A name that several symbols share is left out: nobody could tell which is meant.
+    """
+    wanted, found, shared = set(names), {}, set()
+    with KALLSYMS.open() as lines:
+        for line in lines:
+            address, _, name = line.split(maxsplit=3)[:3]
+            if name in wanted:
+                if name in found:
+                    shared.add(name)
+                found[name] = int(address, 16)
+    return {name: address for name, address in found.items() if name not in shared}
+
+
+def _tracepoints(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return the fields of those tracepoints that exist, common ones left out."""
+    found = {}
+    for symbol in sorted(names):
+        category, _, name = symbol.partition(":")
+        path = syscalls.tracefs() / "events" / category / name / "format"
+        if path.exists():
+            fields = [line for line in path.read_text().splitlines() if line.startswith("\tfield:")]
+            names_ = [line.split(";")[0].split()[-1].split("[")[0] for line in fields]
+            found[symbol] = tuple(n for n in names_ if not n.startswith("common_"))
+    return found
+
+
+def _config(names: Iterable[str]) -> dict[str, str]:
+    wanted = set(names)
+    pairs = (line.split("=", 1) for line in _config_text().splitlines() if "=" in line)
+    return {key: value for key, value in pairs if key in wanted}
+
+
+def _config_text() -> str:
+    running = Path("/proc/config.gz")
+    if running.exists():
+        return gzip.decompress(running.read_bytes()).decode()
+    for path in (
+        Path("/boot") / f"config-{os.uname().release}",
+        Path("/lib/modules") / os.uname().release / "config",
+        Path("/lib/modules") / os.uname().release / "build" / ".config",
+    ):
+        if path.exists():
+            return path.read_text()
+    return ""
+
+
+def _files(paths: Iterable[str]) -> dict[str, str]:
+    found = {}
+    for path in sorted(paths):
+        try:
+            found[path] = Path(path).read_text().strip()
+        except OSError:
+            continue
+    return found
+
+
+def try_attach(facts: KernelFacts, btf: Btf | None) -> KernelFacts:
+    """
+    Return `facts` with what the kernel answered to really attaching to each traceable function.
+
+    An empty program is loaded and attached by each mechanism and removed at once.
+    """
+    prototypes = btf.functions(facts.functions) if btf else {}
+    tried = {
+        name: replace(found, attach=_answers(name, prototypes.get(name)))
+        for name, found in facts.functions.items()
+    }
+    return replace(facts, functions=tried)
+
+
+def _answers(symbol: str, prototype: Prototype | None) -> Mapping[str, str]:
+    answers = {}
+    for mechanism in (syscalls.FENTRY, syscalls.FEXIT, syscalls.KPROBE, syscalls.KRETPROBE):
+        if mechanism in (syscalls.FENTRY, syscalls.FEXIT) and prototype is None:
+            answers[mechanism] = "no BTF prototype"
+            continue
+        answers[mechanism] = _answer(symbol, mechanism, prototype.btf_id if prototype else 0)
+    return answers
+
+
+def _answer(symbol: str, mechanism: str, btf_id: int) -> str:
+    try:
+        program = syscalls.load(syscalls.EMPTY_PROGRAM, mechanism, "trial", btf_id)
+    except syscalls.RefusedError as refused:
+        return str(refused)
+    try:
+        os.close(syscalls.attach(program, mechanism, symbol))
+    except syscalls.RefusedError as refused:
+        return str(refused)
+    finally:
+        os.close(program)
+    return "ok"

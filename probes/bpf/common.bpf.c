@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * What every handler shares: the maps, the slot of the running thread, the accounts, the ring.
+ *
+ * No header of mm is included. Kernel memory is read at offsets that the generator took from BTF
+ * (the defines before this text); an offset of -1 says that this kernel has no such member.
+ */
+
+BPF_F_TABLE("array", u32, struct cpu_state, state, POSSIBLE_CPUS, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, struct work, work, WORK_SLOTS, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, struct control, control, 1, BPF_F_MMAPABLE);
+BPF_RINGBUF_OUTPUT(events, RING_PAGES);
+
+static inline u64 read_u64(u64 base, s64 offset)
+{
+	u64 value = 0;
+
+	bpf_probe_read_kernel(&value, sizeof(value), (void *)(base + offset));
+	return value;
+}
+
+static inline s32 read_s32(u64 base, s64 offset)
+{
+	s32 value = 0;
+
+	bpf_probe_read_kernel(&value, sizeof(value), (void *)(base + offset));
+	return value;
+}
+
+static inline u8 read_u8(u64 base, s64 offset)
+{
+	u8 value = 0;
+
+	bpf_probe_read_kernel(&value, sizeof(value), (void *)(base + offset));
+	return value;
+}
+
+static inline struct cpu_state *this_cpu(void)
+{
+	u32 cpu = bpf_get_smp_processor_id();
+
+	return state.lookup(&cpu);
+}
+
+static inline struct work *this_work(u32 tid)
+{
+	u32 slot = tid & (WORK_SLOTS - 1);
+
+	return work.lookup(&slot);
+}
+
+static inline bool wants_event(u32 type)
+{
+	u32 zero = 0;
+	struct control *c = control.lookup(&zero);
+
+	return c && (c->events & (1ULL << type));
+}
+
+/* Whether every VMA that a walk of this op enters from now on is counted. */
+static inline bool steps_watched(u32 op)
+{
+	u32 zero = 0;
+	struct control *c = control.lookup(&zero);
+
+	return c && (c->steps & (1ULL << op));
+}
+
+/* Bits that a value below 2^64 needs. */
+static inline u32 bit_length(u64 value)
+{
+	u32 bits = 0;
+
+	if (value >> 32) { bits += 32; value >>= 32; }
+	if (value >> 16) { bits += 16; value >>= 16; }
+	if (value >> 8) { bits += 8; value >>= 8; }
+	if (value >> 4) { bits += 4; value >>= 4; }
+	if (value >> 2) { bits += 2; value >>= 2; }
+	if (value >> 1) { bits += 1; value >>= 1; }
+	return bits + (u32)value;
+}
+
+/* Slot i of a duration holds (2^(i-1), 2^i] ns. */
+static inline u32 duration_slot(u64 ns)
+{
+	u32 slot = ns ? bit_length(ns - 1) : 0;
+
+	return slot < SLOTS ? slot : SLOTS - 1;
+}
+
+/* Counts to EXACT_COUNTS have a slot each; then the bounds are powers of two. */
+static inline u32 count_slot(u64 n)
+{
+	u32 slot = n <= EXACT_COUNTS ? n : bit_length(n - 1) + EXACT_COUNTS - EXACT_BITS;
+
+	return slot < SLOTS ? slot : SLOTS - 1;
+}
+
+static inline u64 pfn_of(u64 folio)
+{
+	if (!VMEMMAP_BASE_AT || !folio)
+		return ~0ULL;
+	return (folio - read_u64(VMEMMAP_BASE_AT, 0)) / STRUCT_PAGE_SIZE;
+}
+
+static inline bool is_large(u64 folio)
+{
+	return read_u64(folio, FOLIO_FLAGS) & (1ULL << PG_HEAD);
+}
+
+/* Page-table entries that map the folio; NOT_KNOWN for a large one where no field holds the sum. */
+static inline s32 mapcount_of(u64 folio)
+{
+	if (!folio)
+		return NOT_KNOWN;
+	if (!is_large(folio))
+		return read_s32(folio, FOLIO_MAPCOUNT) + 1;
+	if (LARGE_MAPCOUNT < 0)
+		return NOT_KNOWN;
+	return read_s32(folio, LARGE_MAPCOUNT) + 1;
+}
+
+/* Base pages of the folio; 0 for a large one where no field holds their number. */
+static inline u32 nr_pages_of(u64 folio)
+{
+	if (!is_large(folio))
+		return 1;
+	return LARGE_NR_PAGES < 0 ? 0 : read_s32(folio, LARGE_NR_PAGES);
+}

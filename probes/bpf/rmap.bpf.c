@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Reverse-map walks, the VMAs that they enter, and the reference check.
+ *
+ * A walk in progress lies in the slot of its thread. Walks do not nest in a thread, so a slot that
+ * the same thread finds taken is left over from an exit that the kernel did not report (stale);
+ * one that another thread holds is a collision, and the newcomer is counted and not followed.
+ */
+
+/* What a callback counted by itself, to be compared at exit: mapcount left, or PTEs cleaned. */
+static inline s32 callback_count(u32 op, u64 arg)
+{
+	if (op == OP_REFERENCE && REFERENCED_MAPCOUNT >= 0)
+		return read_s32(arg, REFERENCED_MAPCOUNT);
+	if (op == OP_MKCLEAN)
+		return read_s32(arg, 0);
+	return NOT_KNOWN;
+}
+
+static inline int walk_enter(struct args *a, u32 kind)
+{
+	u32 tid = bpf_get_current_pid_tgid();
+	struct cpu_state *st = this_cpu();
+	struct work *w = this_work(tid);
+	u64 callback;
+
+	if (!st || !w)
+		return 0;
+	st->accounts[a->probe].entries++;
+	if (w->owner == tid) {
+		if (w->probe < PROBES)
+			st->accounts[w->probe].stale++;
+	} else if (w->owner) {
+		st->accounts[a->probe].collided++;
+		return 0;
+	}
+	w->owner = tid;
+	w->probe = a->probe;
+	w->folio = a->folio;
+	w->index = a->index;
+	w->rwc = a->rwc;
+	w->arg = read_u64(a->rwc, RWC_ARG);
+	callback = read_u64(a->rwc, RWC_ONE);
+	w->op = op_of(callback, w->arg);
+	w->counted = callback_count(w->op, w->arg);
+	w->mapcount = mapcount_of(a->folio);
+	w->flags = a->locked ? WALK_LOCKED : 0;
+	w->steps = steps_watched(w->op);
+	w->vmas = 0;
+	w->start = bpf_ktime_get_ns();
+	return 0;
+}
+
+static inline int step(struct args *a)
+{
+	u32 tid = bpf_get_current_pid_tgid();
+	struct work *w = this_work(tid);
+	struct cpu_state *st;
+
+	if (w && w->owner == tid) {
+		w->vmas++;
+		return 0;
+	}
+	st = this_cpu();
+	if (st)
+		st->stray_steps++;
+	return 0;
+}
+
+/* PTEs that a walk found, changed or restored, by what its callback or the mapcount tells. */
+static inline s32 ptes_of(struct work *w, s32 mapcount)
+{
+	s32 counted = callback_count(w->op, w->arg);
+
+	if (w->op == OP_REFERENCE)
+		return REFERENCED_MAPCOUNT < 0 ? NOT_KNOWN : (s32)w->counted - counted;
+	if (w->op == OP_MKCLEAN)
+		return counted - (s32)w->counted;
+	if ((s32)w->mapcount == NOT_KNOWN || mapcount == NOT_KNOWN)
+		return NOT_KNOWN;
+	if (w->op == OP_RESTORE)
+		return mapcount - (s32)w->mapcount;
+	if (w->op == OP_UNMAP || w->op == OP_MIGRATE || w->op == OP_SPLIT)
+		return (s32)w->mapcount - mapcount;
+	return NOT_KNOWN;
+}
+
+static inline u64 map_of(u64 folio)
+{
+	return folio ? read_u64(folio, FOLIO_MAPPING) & ~3ULL : 0;
+}
+
+static inline void walk_event(struct cpu_state *st, struct work *w, u32 kind, u64 now, u64 ns,
+			      s32 vmas, s32 ptes, s32 mapcount)
+{
+	struct walk_event *e;
+	u64 ids = bpf_get_current_pid_tgid();
+
+	st->produced[EVENT_WALK - 1]++;
+	e = events.ringbuf_reserve(sizeof(*e));
+	if (!e) {
+		st->lost[EVENT_WALK - 1]++;
+		return;
+	}
+	e->time = now;
+	e->tid = ids;
+	e->tgid = ids >> 32;
+	e->cpu = bpf_get_smp_processor_id();
+	e->type = EVENT_WALK;
+	e->reserved = 0;
+	e->batch = 0;
+	e->pfn = pfn_of(w->folio);
+	e->index = w->folio ? read_u64(w->folio, FOLIO_INDEX) : w->index;
+	e->map = map_of(w->folio);
+	e->root = kind == KIND_ANON && e->map ? read_u64(e->map, ANON_VMA_ROOT) : e->map;
+	e->ns = ns;
+	e->vmas = vmas;
+	e->looked_at = NOT_KNOWN;
+	e->ptes = ptes;
+	e->mapcount_before = w->mapcount;
+	e->mapcount_after = mapcount;
+	e->nr_pages = w->folio ? nr_pages_of(w->folio) : 0;
+	e->op = w->op;
+	e->kind = kind;
+	e->flags = w->flags;
+	bpf_get_current_comm(e->comm, sizeof(e->comm));
+	events.ringbuf_submit(e, 0);
+}
+
+static inline int walk_exit(struct args *a, u32 kind)
+{
+	u64 now = bpf_ktime_get_ns(), ns;
+	u32 tid = bpf_get_current_pid_tgid();
+	struct cpu_state *st = this_cpu();
+	struct work *w = this_work(tid);
+	struct walk_cell *cell;
+	s32 mapcount, ptes, vmas;
+	u32 op;
+
+	if (!st || !w)
+		return 0;
+	if (w->owner != tid || w->probe != a->probe) {
+		st->accounts[a->probe].unmatched++;
+		return 0;
+	}
+	op = w->op;
+	if (op >= OPS)
+		return 0;
+	ns = now - w->start;
+	mapcount = mapcount_of(w->folio);
+	ptes = ptes_of(w, mapcount);
+	vmas = w->steps ? (s32)w->vmas : NOT_KNOWN;
+	if (RWC_CONTENDED >= 0 && op == OP_REFERENCE && read_u8(w->rwc, RWC_CONTENDED))
+		w->flags |= WALK_BAILED;
+	if (read_u64(w->rwc, RWC_INVALID_VMA))
+		w->flags |= WALK_FILTERED;
+
+	cell = &st->walks[kind * OPS + op];
+	cell->walks++;
+	cell->ns += ns;
+	cell->ns_slots[duration_slot(ns)]++;
+	if (w->flags & WALK_BAILED)
+		cell->bailouts++;
+	if (vmas >= 0) {
+		cell->vmas += vmas;
+		cell->vmas_slots[count_slot(vmas)]++;
+	}
+	if (ptes >= 0) {
+		cell->ptes += ptes;
+		cell->ptes_slots[count_slot(ptes)]++;
+	}
+	if (wants_event(EVENT_WALK))
+		walk_event(st, w, kind, now, ns, vmas, ptes, mapcount);
+	w->reference_tid = tid;
+	w->reference_walk = op == OP_REFERENCE ? now : 0;
+	st->accounts[a->probe].exits++;
+	w->owner = 0;
+	return 0;
+}
+
+static inline int reference_exit(struct args *a)
+{
+	u64 now = bpf_ktime_get_ns(), ids = bpf_get_current_pid_tgid(), walk = 0, flags;
+	u32 tid = ids, lru, result, cell;
+	struct cpu_state *st = this_cpu();
+	struct work *w = this_work(tid);
+	struct reference_event *e;
+	s32 referenced = a->ret;
+
+	if (!st || !w)
+		return 0;
+	st->accounts[a->probe].exits++;
+	if (w->reference_tid == tid) {
+		walk = w->reference_walk;
+		w->reference_walk = 0;
+	}
+	flags = read_u64(a->folio, FOLIO_FLAGS);
+	lru = flags & (1ULL << PG_SWAPBACKED) ? LRU_ANON : LRU_FILE;
+	result = referenced < 0 ? 0 : referenced > 1 ? 3 : referenced + 1;
+	cell = (!!a->is_locked * LRUS + lru) * RESULTS + result;
+	if (cell < CALLERS * LRUS * RESULTS)
+		st->references[cell]++;
+	if (!wants_event(EVENT_REFERENCE))
+		return 0;
+	st->produced[EVENT_REFERENCE - 1]++;
+	e = events.ringbuf_reserve(sizeof(*e));
+	if (!e) {
+		st->lost[EVENT_REFERENCE - 1]++;
+		return 0;
+	}
+	e->time = now;
+	e->tid = tid;
+	e->tgid = ids >> 32;
+	e->cpu = bpf_get_smp_processor_id();
+	e->type = EVENT_REFERENCE;
+	e->reserved = 0;
+	e->batch = 0;
+	e->walk = walk;
+	e->pfn = pfn_of(a->folio);
+	e->index = read_u64(a->folio, FOLIO_INDEX);
+	e->vm_flags = read_u64(a->vm_flags, 0);
+	e->page_flags = flags;
+	e->result = referenced;
+	e->nr_pages = nr_pages_of(a->folio);
+	e->is_locked = !!a->is_locked;
+	events.ringbuf_submit(e, 0);
+	return 0;
+}

@@ -1,0 +1,134 @@
+"""
+The event table: one record of fixed size per event, in the ring and, decoded, everywhere else.
+
+From it come the C structs and the numpy dtypes. The ring's own header is eight bytes, so that a
+record with it takes `STRIDE` bytes and the whole ring can be read as one array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+STRIDE = 128
+"""Bytes from one record of the ring to the next."""
+
+HEADER = 8
+"""Bytes of the ring's header before each record."""
+
+NOT_KNOWN = -1
+"""What a signed field holds where the kernel does not tell; readers turn it into None."""
+
+_C_SIZES = {"u64": 8, "s64": 8, "u32": 4, "s32": 4, "u16": 2, "u8": 1, "char": 1}
+_NUMPY = {"u64": "<u8", "s64": "<i8", "u32": "<u4", "s32": "<i4", "u16": "<u2", "u8": "u1"}
+
+
+@dataclass(frozen=True)
+class EventField:
+    """
+    A field of an event. ``pointer``: a kernel address, hashed before it leaves the reader.
+
+    ``count`` is above one for text only.
+    """
+
+    name: str
+    ctype: str
+    doc: str
+    count: int = 1
+    pointer: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes that the field takes."""
+        return _C_SIZES[self.ctype] * self.count
+
+
+COMMON = (
+    EventField("time", "u64", "CLOCK_MONOTONIC at the end of what is told, ns"),
+    EventField("tid", "u32", "thread that ran it"),
+    EventField("tgid", "u32", "its process"),
+    EventField("cpu", "u16", "CPU at the end"),
+    EventField("type", "u8", "which of the event types this is, from 1"),
+    EventField("reserved", "u8", "zero"),
+    EventField("batch", "u32", "reclaim batch of that thread, 0 outside one"),
+)
+
+EVENTS: dict[str, tuple[EventField, ...]] = {
+    "walk": (
+        EventField("pfn", "u64", "frame of the folio's first page; all ones where unknown"),
+        EventField("index", "u64", "index of that page in its mapping"),
+        EventField("map", "u64", "anon_vma, address_space or KSM stable node", pointer=True),
+        EventField("root", "u64", "root of the anon_vma tree; otherwise as map", pointer=True),
+        EventField("ns", "u64", "wall time from entry to exit, time off the CPU included"),
+        EventField("vmas", "s32", "VMAs entered (callback calls); -1 where steps are not watched"),
+        EventField("looked_at", "s32", "VMAs looked at (interval-tree steps); -1 where not seen"),
+        EventField("ptes", "s32", "page-table entries found, changed or restored; -1 unknown"),
+        EventField("mapcount_before", "s32", "mapcount at entry; -1 unknown"),
+        EventField("mapcount_after", "s32", "mapcount at exit; -1 unknown"),
+        EventField("nr_pages", "u32", "base pages of the folio; 0 unknown"),
+        EventField("op", "u8", "what the walk was for"),
+        EventField("kind", "u8", "anon, file or ksm"),
+        EventField("flags", "u16", "1 lock bail-out, 2 caller holds the lock, 4 VMAs are filtered"),
+        EventField("comm", "char", "the thread's name", count=16),
+    ),
+    "reference": (
+        EventField("walk", "u64", "time of its walk's event of the same thread; 0 without a walk"),
+        EventField("pfn", "u64", "frame of the folio's first page; all ones where unknown"),
+        EventField("index", "u64", "index of that page in its mapping"),
+        EventField("vm_flags", "u64", "flags that the check reports of the VMAs"),
+        EventField("page_flags", "u64", "the folio's flags word at the check's return"),
+        EventField("result", "s32", "VMAs that referenced it; -1 given up"),
+        EventField("nr_pages", "u32", "base pages of the folio; 0 unknown"),
+        EventField("is_locked", "u8", "1 shrink list, 0 shrink_active_list"),
+    ),
+}
+
+WALK_BAILED, WALK_LOCKED, WALK_FILTERED = 1, 2, 4
+
+
+def type_number(event: str) -> int:
+    """Return the number that stands in a record's `type`."""
+    return list(EVENTS).index(event) + 1
+
+
+def fields(event: str) -> tuple[EventField, ...]:
+    """Return all fields of an event, the common ones first."""
+    return COMMON + EVENTS[event]
+
+
+def offsets(event: str) -> dict[str, int]:
+    """Return the byte offset of each field in its record."""
+    found, at = {}, 0
+    for member in fields(event):
+        if at % _C_SIZES[member.ctype]:
+            raise ValueError(f"{event}.{member.name} is not aligned")
+        found[member.name] = at
+        at += member.size
+    if at > STRIDE - HEADER:
+        raise ValueError(f"{event} takes {at} bytes of {STRIDE - HEADER}")
+    return found
+
+
+def numpy_fields(event: str) -> dict[str, list[str] | list[int] | int]:
+    """Return numpy's dtype specification of one slot of the ring holding such an event."""
+    members = fields(event)
+    at = offsets(event)
+    return {
+        "names": [m.name for m in members],
+        "formats": [f"S{m.count}" if m.ctype == "char" else _NUMPY[m.ctype] for m in members],
+        "offsets": [HEADER + at[m.name] for m in members],
+        "itemsize": STRIDE,
+    }
+
+
+def c_text() -> Iterator[str]:
+    """Yield the C definitions."""
+    for number, event in enumerate(EVENTS, 1):
+        size = sum(member.size for member in fields(event))
+        yield f"#define EVENT_{event.upper()} {number}"
+        yield f"struct {event}_event {{"
+        for member in fields(event):
+            array = f"[{member.count}]" if member.count > 1 else ""
+            yield f"\t{member.ctype} {member.name}{array};"
+        yield f"\tchar unused[{STRIDE - HEADER - size}];"
+        yield "};"

@@ -1,0 +1,262 @@
+"""
+The loader: compiles and attaches the probes, hands every descriptor over, and exits.
+
+It is run as a script by the distribution's own Python, where bcc lives (the package of that name
+on the Python index is something else), and uses nothing but the standard library, bcc and the
+modules of this package that need no more. It takes names of the catalogue, never code, so that
+an unprivileged reader may ask a privileged loader. When it is gone the probes stay for as long
+as somebody holds the descriptors; when the last holder dies, the kernel detaches everything.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rmapwatch.kernels.btf import Btf
+    from rmapwatch.kernels.facts import KernelFacts
+    from rmapwatch.probes.resolve import Candidate
+
+
+def _adopt_package() -> None:
+    """Make the folder above this file importable as `rmapwatch`, whatever it is called."""
+    root = Path(__file__).resolve().parent.parent
+    spec = importlib.util.spec_from_file_location(
+        "rmapwatch", root / "__init__.py", submodule_search_locations=[str(root)]
+    )
+    if spec is None or spec.loader is None:
+        raise ImportError(f"no package in {root}")
+    package = importlib.util.module_from_spec(spec)
+    sys.modules["rmapwatch"] = package
+    spec.loader.exec_module(package)
+
+
+@dataclass
+class Attached:
+    """What one request brought about: the manifest's rows and the descriptors they name."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    failures: list[dict[str, str]] = field(default_factory=list)
+    fds: list[int] = field(default_factory=list)
+
+    def keep(self, fd: int) -> int:
+        """Keep a descriptor for the reader; return its place in the message."""
+        self.fds.append(fd)
+        return len(self.fds) - 1
+
+
+def serve(sock: socket.socket) -> None:
+    """Answer one request on `sock`; a failure that a user can act on is an answer too."""
+    from rmapwatch.errors import RmapwatchError
+    from rmapwatch.probes import wire
+
+    request, _ = wire.receive(sock)
+    try:
+        manifest, fds = fulfil(request)
+    except RmapwatchError as error:
+        refusal = {"what": error.what, "why": error.why, "hint": error.hint, "code": error.code}
+        wire.send(sock, {"error": refusal})
+        return
+    wire.send(sock, manifest, fds)
+
+
+def fulfil(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
+    """Return the manifest and the descriptors for `request` {"probes": [...], "ring_pages": n}."""
+    from rmapwatch.errors import NothingAttachedError
+    from rmapwatch.kernels.read import addresses
+    from rmapwatch.probes import catalogue, resolve, source
+
+    headers_present()
+    btf, facts = kernel()
+    points = [p for p in catalogue.POINTS if p.name in set(request["probes"])]
+    candidates, unavailable = resolve.resolve_all(points, facts)
+    names = catalogue.WANTED.functions | catalogue.WANTED.data_symbols
+    build = source.Build(_possible_cpus(), request["ring_pages"], addresses(names))
+    module = compile_text(source.c_source(candidates, facts, build)) if candidates else None
+    attached = Attached()
+    attached.failures = [{"probe": u.point.name, "reason": u.reason} for u in unavailable]
+    maps = _maps(module, attached) if module else {}
+    btf_ids = {name: p.btf_id for name, p in btf.functions(facts.functions).items()}
+    for candidate in candidates:
+        _attach(module, candidate, btf_ids, attached)
+    if not attached.rows:
+        why = attached.failures[0]["reason"] if attached.failures else "no probe was asked for"
+        raise NothingAttachedError("no probe could be attached", why, "rmapwatch probes --explain")
+    return {
+        "facts": facts.to_json(),
+        "probes": [c.point.name for c in candidates],
+        "attached": attached.rows,
+        "unavailable": attached.failures,
+        "maps": maps,
+        "possible_cpus": build.possible_cpus,
+        "backend": "bcc",
+    }, attached.fds
+
+
+def kernel() -> tuple[Btf, KernelFacts]:
+    """Return the running kernel's BTF and facts; raise where it cannot be probed at all."""
+    from rmapwatch.errors import NothingAttachedError
+    from rmapwatch.kernels.btf import Btf
+    from rmapwatch.kernels.read import read_facts
+    from rmapwatch.probes import catalogue
+
+    what = "this kernel cannot be probed"
+    try:
+        btf = Btf.of_kernel()
+    except OSError as error:
+        raise NothingAttachedError(
+            what, f"it has no BTF: {error}", "boot a kernel with CONFIG_DEBUG_INFO_BTF=y"
+        ) from None
+    try:
+        return btf, read_facts(catalogue.WANTED, btf)
+    except FileNotFoundError:
+        raise NothingAttachedError(
+            what,
+            "tracefs is not there: no function tracer, or it is not mounted",
+            "mount -t tracefs tracefs /sys/kernel/tracing",
+        ) from None
+
+
+def headers_present() -> None:
+    """Raise where bcc would find no headers of the running kernel to compile against."""
+    from rmapwatch.errors import NothingAttachedError
+
+    release = os.uname().release
+    build = Path("/lib/modules") / release / "build"
+    if not (build / "include").exists() and not Path("/sys/kernel/kheaders.tar.xz").exists():
+        raise NothingAttachedError(
+            "the probes cannot be compiled",
+            f"there are no headers of kernel {release} ({build} is missing)",
+            f"apt install linux-headers-{release}",
+        )
+
+
+def _possible_cpus() -> int:
+    last = Path("/sys/devices/system/cpu/possible").read_text().strip().split(",")[-1]
+    return int(last.split("-")[-1]) + 1
+
+
+def compile_text(text: str) -> Any:
+    """Return bcc's module of the C text; raise with the compiler's first error."""
+    from rmapwatch.errors import NothingAttachedError
+
+    try:
+        import bcc
+    except ImportError:
+        raise NothingAttachedError(
+            "the probes cannot be compiled",
+            f"{sys.executable} has no bcc",
+            "apt install python3-bpfcc",
+        ) from None
+
+    class Module(bcc.BPF):  # type: ignore[misc]
+        def _trace_autoload(self) -> None:
+            """Attach nothing by name: what is attached is decided here, not by bcc."""
+
+    return _with_stderr(
+        lambda: Module(text=text, cflags=["-Wno-everything"]),
+        lambda said: NothingAttachedError(
+            "the probes do not compile on this kernel",
+            next((line for line in said.splitlines() if "error:" in line), "bcc gave no reason"),
+            "rmapwatch doctor",
+        ),
+    )
+
+
+def _with_stderr(call: Callable[[], Any], failure: Callable[[str], Exception]) -> Any:
+    """Return `call()`; where it raises, raise `failure` of what C code wrote to stderr."""
+    with tempfile.TemporaryFile() as said:
+        saved = os.dup(2)
+        os.dup2(said.fileno(), 2)
+        try:
+            return call()
+        except Exception:
+            said.seek(0)
+            raise failure(said.read().decode(errors="replace")) from None
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+
+
+def _maps(module: Any, attached: Attached) -> dict[str, dict[str, int]]:
+    """Return for each map of the module its descriptor's place and its shape."""
+    from bcc import lib
+
+    shapes = {}
+    for number in range(lib.bpf_num_tables(module.module)):
+        name = lib.bpf_table_name(module.module, number).decode()
+        shapes[name] = {
+            "fd": attached.keep(lib.bpf_table_fd_id(module.module, number)),
+            "value_size": lib.bpf_table_leaf_size_id(module.module, number),
+            "max_entries": lib.bpf_table_max_entries_id(module.module, number),
+        }
+    return shapes
+
+
+def _attach(
+    module: Any, candidate: Candidate, btf_ids: Mapping[str, int], attached: Attached
+) -> None:
+    """Attach a probe point by its first rung that the kernel takes, or note why none was."""
+    from rmapwatch.kernels import syscalls
+    from rmapwatch.probes import resolve
+
+    lost = []
+    for rung in candidate.rungs:
+        mechanisms = resolve.used(candidate.point, rung)
+        taken: list[tuple[int, int]] = []
+        try:
+            for mechanism in mechanisms:
+                taken.append(_attach_one(module, candidate.source.symbol, mechanism, btf_ids))
+        except syscalls.RefusedError as refused:
+            for program, link in taken:
+                os.close(link)
+                os.close(program)
+            lost.append(f"{'/'.join(mechanisms)}: {refused}")
+            continue
+        attached.rows.append(
+            {
+                "probe": candidate.point.name,
+                "symbol": candidate.source.symbol,
+                "mechanism": "+".join(mechanisms),
+                "reason": "; ".join([candidate.reason, *lost]),
+                "programs": [attached.keep(program) for program, _ in taken],
+                "links": [attached.keep(link) for _, link in taken],
+            }
+        )
+        return
+    attached.failures.append({"probe": candidate.point.name, "reason": "; ".join(lost)})
+
+
+def _attach_one(
+    module: Any, symbol: str, mechanism: str, btf_ids: Mapping[str, int]
+) -> tuple[int, int]:
+    """Load and attach one program; return the descriptors of program and attachment."""
+    import ctypes
+
+    from bcc import lib
+    from rmapwatch.kernels import syscalls
+    from rmapwatch.probes.source import program_name
+
+    name = program_name(mechanism, symbol)
+    start = lib.bpf_function_start(module.module, name.encode())
+    size = lib.bpf_function_size(module.module, name.encode())
+    code = ctypes.string_at(start, size)
+    program = syscalls.load(code, mechanism, name, btf_ids.get(symbol, 0))
+    try:
+        return program, syscalls.attach(program, mechanism, symbol)
+    except syscalls.RefusedError:
+        os.close(program)
+        raise
+
+
+if __name__ == "__main__":
+    _adopt_package()
+    serve(socket.socket(fileno=int(sys.argv[1])))

@@ -1,0 +1,77 @@
+"""
+The consumer of the kernel's ring buffer: mapped memory, no system call, a batch at a time.
+
+Layout: Documentation/bpf/ringbuf.rst. Page 0 holds the consumer's position (ours to write), page
+1 the producer's, then the data twice in a row, so that no record is ever cut. x86-64 only: loads
+there are not reordered with older loads, nor stores with older ones.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+
+import numpy as np
+import numpy.typing as npt
+
+from . import events
+
+_PAGE = mmap.PAGESIZE
+_BUSY, _DISCARD = np.uint32(1 << 31), np.uint32(1 << 30)
+_PAYLOAD = events.STRIDE - events.HEADER
+
+Batch = npt.NDArray[np.uint8]
+"""Whole slots of the ring: shape (n, STRIDE) bytes, the header included."""
+
+
+class Ring:
+    """Reads whole records; `seq` of the next one is how many slots were consumed before it."""
+
+    def __init__(self, fd: int, size: int) -> None:
+        """Map the ring buffer map `fd` of `size` bytes of data."""
+        self._consumer = mmap.mmap(fd, _PAGE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+        self._shared = mmap.mmap(
+            fd, _PAGE + 2 * size, mmap.MAP_SHARED, mmap.PROT_READ, offset=_PAGE
+        )
+        os.close(fd)
+        self._size = size
+        self._position = np.frombuffer(self._consumer, "<u8", 1)
+        self._producer = np.frombuffer(self._shared, "<u8", 1)
+        self._slots = np.frombuffer(self._shared, np.uint8, 2 * size, _PAGE).reshape(
+            -1, events.STRIDE
+        )
+        self._headers = self._slots[:, :4].view("<u4")[:, 0]
+        self.seq = int(self._position[0]) // events.STRIDE
+
+    def drain(self) -> tuple[int, Batch]:
+        """
+        Consume what is there, up to the first record still being written.
+
+        Return the seq of the first slot and a copy of the slots, discarded ones left out.
+        """
+        consumed, produced = int(self._position[0]), int(self._producer[0])
+        first = consumed % self._size // events.STRIDE
+        count = (produced - consumed) // events.STRIDE
+        headers = self._headers[first : first + count]
+        busy = np.flatnonzero(headers & _BUSY)
+        if busy.size:
+            count = int(busy[0])
+            headers = headers[:count]
+        batch = self._slots[first : first + count][(headers & _DISCARD) == 0].copy()
+        seq = self.seq
+        self.seq += count
+        self._position[0] = consumed + count * events.STRIDE
+        return seq, batch
+
+
+def decode(batch: Batch) -> dict[str, npt.NDArray[np.void]]:
+    """Return the records of a batch by event type, as structured arrays in order of arrival."""
+    if not len(batch):
+        return {}
+    kinds = batch[:, events.HEADER + events.offsets("walk")["type"]]
+    return {
+        name: batch[kinds == events.type_number(name)]
+        .view(np.dtype(events.numpy_fields(name)))  # type: ignore[call-overload]
+        .reshape(-1)
+        for name in events.EVENTS
+    }

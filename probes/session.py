@@ -1,0 +1,305 @@
+"""
+The reader's side: starts the loader, receives what it attached, and takes Samples from it.
+
+The reader loads no compiler and calls no bpf(2). It maps the probes' state and reads it as memory;
+what the kernel counts per program it reads from the descriptors' fdinfo.
+"""
+
+from __future__ import annotations
+
+import itertools
+import mmap
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import errors
+from ..kernels.facts import KernelFacts
+from . import catalogue, events, rmap, source, state, wire
+from .sample import Account, Attachment, EventCounts, Sample, WalkCounts
+
+DISTRIBUTION_PYTHON = "/usr/bin/python3"
+"""Where the distribution's bcc can be imported."""
+
+RING_PAGES = 256
+_QUIET_TRIES = 20
+_LOADER = Path(__file__).with_name("loader.py")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the loader is asked for: names of probe points, and the ring's size in pages."""
+
+    probes: tuple[str, ...] = tuple(point.name for point in catalogue.POINTS)
+    ring_pages: int = RING_PAGES
+
+
+def start(request: Request, python: str = DISTRIBUTION_PYTHON) -> Session:
+    """
+    Run the loader and return a Session over what it attached.
+
+    Raise `NotPermittedError` without root and `NothingAttachedError` where nothing came of it.
+    """
+    if os.geteuid() != 0:
+        raise errors.NotPermittedError(
+            "probes cannot be attached", "this needs root", "sudo rmapwatch top"
+        )
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            loader = _spawn(python, theirs)
+        try:
+            wire.send(ours, {"probes": request.probes, "ring_pages": request.ring_pages})
+            manifest, fds = wire.receive(ours)
+        except (ConnectionError, OSError):
+            raise _loader_gone(loader) from None
+        finally:
+            _end(loader)
+    if "error" in manifest:
+        raise _refusal(manifest["error"])
+    return Session(manifest, fds)
+
+
+def _spawn(python: str, sock: socket.socket) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            [python, "-I", "-B", str(_LOADER), str(sock.fileno())],
+            pass_fds=[sock.fileno()],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+    except OSError as error:
+        raise errors.NothingAttachedError(
+            "the loader does not start", str(error), "apt install python3 python3-bpfcc"
+        ) from None
+
+
+def _end(loader: subprocess.Popen[bytes]) -> None:
+    """Let the loader finish, or end it where this side failed first."""
+    try:
+        loader.wait(10)
+    except subprocess.TimeoutExpired:
+        loader.kill()
+        loader.wait()
+
+
+def _loader_gone(loader: subprocess.Popen[bytes]) -> errors.RmapwatchError:
+    """Return the error for a loader that died before it had handed anything over."""
+    code = loader.wait()
+    said = (loader.stderr.read() if loader.stderr else b"").decode(errors="replace").strip()
+    if code < 0:
+        why = f"it was killed by {signal.Signals(-code).name}"
+    else:
+        why = said.splitlines()[-1] if said else f"it ended with code {code}"
+    return errors.NothingAttachedError(
+        "the loader died before it handed the probes over", why, "rmapwatch probes --explain"
+    )
+
+
+def _refusal(error: dict[str, Any]) -> errors.RmapwatchError:
+    kinds = {
+        kind.code: kind
+        for kind in (errors.UsageError, errors.NotPermittedError, errors.NothingAttachedError)
+    }
+    kind = kinds.get(error["code"], errors.RmapwatchError)
+    return kind(error["what"], error["why"], error["hint"])
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """The state summed over CPUs; calls in flight, and calls skipped per program, by probe."""
+
+    words: tuple[int, ...]
+    in_flight: dict[str, int]
+    skipped: dict[str, list[int | None]]
+
+
+class Session:
+    """Probes that are attached for as long as this object, or its process, lives."""
+
+    def __init__(self, manifest: dict[str, Any], fds: list[int]) -> None:
+        """Take over the descriptors `fds` that `manifest` describes."""
+        self.facts = KernelFacts.from_json(manifest["facts"])
+        self.backend: str = manifest["backend"]
+        self.attached = tuple(
+            Attachment(row["probe"], row["symbol"], row["mechanism"], row["reason"])
+            for row in manifest["attached"]
+        )
+        self.unavailable = {row["probe"]: row["reason"] for row in manifest["unavailable"]}
+        self._probes: list[str] = manifest["probes"]
+        self._layout = source.layout(self._probes)
+        self._cpus: int = manifest["possible_cpus"]
+        self._links = [fds[place] for row in manifest["attached"] for place in row["links"]]
+        self._programs = {
+            row["probe"]: [_Program(fds[place]) for place in row["programs"]]
+            for row in manifest["attached"]
+        }
+        shapes = manifest["maps"]
+        self._state = self._map(fds, shapes["state"], "cpu_state")
+        self._work = self._map(fds, shapes["work"], "work")
+        self._control = self._map(fds, shapes["control"], "control")
+        self._steps = source.steps_watched([a.symbol for a in self.attached], self.facts)
+        self._control[1] = self._steps
+        self._received = dict.fromkeys(events.EVENTS, 0)
+        self.ring_fd: int = fds[shapes["events"]["fd"]]
+        self.ring_size: int = shapes["events"]["max_entries"]
+
+    def _map(self, fds: list[int], shape: dict[str, int], struct: str) -> memoryview:
+        """Map an array map; check that its values are what this side believes them to be."""
+        expected = self._layout.words(struct) * 8
+        if shape["value_size"] != expected:
+            raise errors.RmapwatchError(
+                "the loader and the reader disagree",
+                f"{struct} is {shape['value_size']} bytes there and {expected} here",
+                "install both from the same version of rmapwatch",
+            )
+        fd = fds[shape["fd"]]
+        length = -(-expected * shape["max_entries"] // mmap.PAGESIZE) * mmap.PAGESIZE
+        area = mmap.mmap(fd, length, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+        os.close(fd)
+        return memoryview(area).cast("Q")
+
+    def want_events(self, names: Sequence[str]) -> None:
+        """Have the probes put events of these types, and no others, into the ring."""
+        self._control[0] = sum(1 << events.type_number(name) for name in names)
+
+    def received(self, event: str, count: int) -> None:
+        """Note that `count` more events of a type came out of the ring."""
+        self._received[event] += count
+
+    def close(self) -> None:
+        """Detach everything."""
+        for link in self._links:
+            os.close(link)
+        self._links.clear()
+
+    def sample(self) -> Sample:
+        """Return what has been counted; quiet where two readings in a row were the same."""
+        before = self._read()
+        for _ in range(_QUIET_TRIES):
+            after = self._read()
+            if after == before:
+                return self._sample(after, quiet=True)
+            before = after
+        return self._sample(before, quiet=False)
+
+    def _read(self) -> _Reading:
+        words = self._layout.words("cpu_state")
+        per_cpu = (self._state[cpu * words : (cpu + 1) * words] for cpu in range(self._cpus))
+        total = tuple(map(sum, zip(*per_cpu, strict=True)))
+        skipped = {
+            probe: [program.recursion_misses() for program in programs]
+            for probe, programs in self._programs.items()
+        }
+        return _Reading(total, self._in_flight(), skipped)
+
+    def _in_flight(self) -> dict[str, int]:
+        words = self._layout.words("work")
+        owner, probe = (self._layout.find("work", name)[0] for name in ("owner", "probe"))
+        counts = dict.fromkeys(self._probes, 0)
+        for slot, tid in enumerate(self._work[owner::words].tolist()):
+            if tid:
+                counts[self._probes[self._work[slot * words + probe]]] += 1
+        return counts
+
+    def _sample(self, reading: _Reading, quiet: bool) -> Sample:
+        block = state.Block(self._layout, "cpu_state", reading.words)
+        return Sample(
+            time_ns=time.monotonic_ns(),
+            quiet=quiet,
+            backend=self.backend,
+            release=self.facts.release,
+            attached=self.attached,
+            unavailable=self.unavailable,
+            accounts={row.probe: self._account(block, row.probe, reading) for row in self.attached},
+            walks={
+                (op.name, kind): self._walks(block, k * len(rmap.OPS) + o, o)
+                for k, kind in enumerate(rmap.KINDS)
+                for o, op in enumerate(rmap.OPS)
+            },
+            references=_references(block),
+            events=self._events(block),
+            stray_steps=block["stray_steps"],
+        )
+
+    def _account(self, block: state.Block, probe: str, reading: _Reading) -> Account:
+        counted = block.inner("accounts", self._probes.index(probe))
+        point = next(p for p in catalogue.POINTS if p.name == probe)
+        skipped = reading.skipped[probe]
+        if not (point.entry and point.exit):
+            return Account(
+                entries=None,
+                exits=counted["exits"] if point.exit else None,
+                in_flight=None,
+                missed=skipped[0],
+                recursion=skipped[0],
+            )
+        unseen = counted["collided"] + counted["stale"]
+        return Account(
+            entries=counted["entries"] + (skipped[0] or 0),
+            exits=counted["exits"],
+            in_flight=reading.in_flight[probe],
+            missed=unseen + (skipped[0] or 0),
+            recursion=None if None in skipped else sum(s for s in skipped if s),
+            collided=counted["collided"],
+            stale=counted["stale"],
+            unmatched=counted["unmatched"],
+        )
+
+    def _walks(self, block: state.Block, cell: int, op: int) -> WalkCounts:
+        counted = block.inner("walks", cell)
+        watched = bool(self._steps >> op & 1)
+        return WalkCounts(
+            walks=counted["walks"],
+            bailouts=counted["bailouts"],
+            ns=counted["ns"],
+            vmas=counted["vmas"] if watched else None,
+            ptes=counted["ptes"],
+            ns_slots=counted.array("ns_slots"),
+            vmas_slots=counted.array("vmas_slots") if watched else None,
+            ptes_slots=counted.array("ptes_slots"),
+        )
+
+    def _events(self, block: state.Block) -> dict[str, EventCounts]:
+        produced, lost = block.array("produced"), block.array("lost")
+        return {
+            name: EventCounts(produced[n], lost[n], self._received[name])
+            for n, name in enumerate(events.EVENTS)
+        }
+
+
+def _references(block: state.Block) -> dict[tuple[str, str, str], int]:
+    keys = itertools.product(state.CALLERS, state.LRUS, state.RESULTS)
+    return dict(zip(keys, block.array("references"), strict=True))
+
+
+class _Program:
+    """A loaded program's own counters, read from its descriptor's fdinfo."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        # Opened now: after privileges are dropped it could not be.
+        self._info = Path(f"/proc/self/fdinfo/{fd}").open("rb", buffering=0)  # noqa: SIM115
+
+    def recursion_misses(self) -> int | None:
+        """Return how often the kernel skipped it on re-entry; None where it does not say."""
+        self._info.seek(0)
+        for line in self._info.read(4096).splitlines():
+            if line.startswith(b"recursion_misses:"):
+                return int(line.split()[1])
+        return None
+
+
+def drop_privileges() -> None:
+    """Become the user who called sudo, once everything that needs root is in hand."""
+    uid, gid = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
+    if os.geteuid() == 0 and uid.isdecimal() and gid.isdecimal() and int(uid):
+        os.setgroups([])
+        os.setgid(int(gid))
+        os.setuid(int(uid))

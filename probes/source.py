@@ -1,0 +1,197 @@
+"""Composes the C text of the probes for one kernel: defines, structs, handlers, stubs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import NothingAttachedError
+from ..kernels.facts import KernelFacts
+from . import events, rmap, state
+from .resolve import Candidate
+from .spec import Bit, Member, Op
+
+BPF_DIR = Path(__file__).parent / "bpf"
+
+ARGUMENTS = ("folio", "rwc", "mapping", "index", "locked", "is_locked", "vm_flags", "ret")
+"""The normalised arguments: every handler gets these, filled where the function has them."""
+
+_ABSENT = -1
+
+
+@dataclass(frozen=True)
+class Build:
+    """What the text depends on beside the facts: sizes, and kernel addresses (loader only)."""
+
+    possible_cpus: int
+    ring_pages: int
+    addresses: Mapping[str, int]
+
+
+def program_name(mechanism: str, symbol: str) -> str:
+    """Return the name of the C function that is attached to `symbol` by `mechanism`."""
+    return f"{mechanism}_{symbol}"
+
+
+def layout(probes: Sequence[str]) -> state.Layout:
+    """Return the layout of the state for these probes; their order gives their numbers."""
+    return state.Layout(state.structs(probes))
+
+
+def c_source(candidates: Sequence[Candidate], facts: KernelFacts, build: Build) -> str:
+    """Return the whole text: what it needs of the kernel is in `facts` and `build`."""
+    lines = [
+        "#include <uapi/linux/ptrace.h>",
+        *_defines(candidates, facts, build),
+        *layout([c.point.name for c in candidates]).c_text(),
+        *events.c_text(),
+        "struct args { u32 probe; " + " ".join(f"u64 {name};" for name in ARGUMENTS) + " };",
+        *_op_function(rmap.OPS, facts, build.addresses),
+        *((BPF_DIR / name).read_text() for name in ("common.bpf.c", "rmap.bpf.c")),
+    ]
+    for number, candidate in enumerate(candidates):
+        lines += _stubs(number, candidate, facts)
+    return "\n".join(lines) + "\n"
+
+
+def _defines(candidates: Sequence[Candidate], facts: KernelFacts, build: Build) -> Iterator[str]:
+    yield f"#define POSSIBLE_CPUS {build.possible_cpus}"
+    yield f"#define RING_PAGES {build.ring_pages}"
+    yield f"#define WORK_SLOTS {state.WORK_SLOTS}"
+    yield f"#define SLOTS {state.SLOTS}"
+    yield f"#define EXACT_COUNTS {state.EXACT_COUNTS}"
+    yield f"#define EXACT_BITS {state.EXACT_COUNTS.bit_length() - 1}"
+    yield f"#define NOT_KNOWN ({events.NOT_KNOWN})"
+    yield f"#define PROBES {len(candidates)}"
+    yield f"#define OPS {len(rmap.OPS)}"
+    yield f"#define CALLERS {len(state.CALLERS)}"
+    yield f"#define LRUS {len(state.LRUS)}"
+    yield f"#define RESULTS {len(state.RESULTS)}"
+    yield f"#define WALK_BAILED {events.WALK_BAILED}"
+    yield f"#define WALK_LOCKED {events.WALK_LOCKED}"
+    yield f"#define WALK_FILTERED {events.WALK_FILTERED}"
+    yield from _numbered("KIND", rmap.KINDS)
+    yield from _numbered("OP", [op.name for op in rmap.OPS])
+    yield from _numbered("LRU", state.LRUS)
+    yield f"#define VMEMMAP_BASE_AT {build.addresses.get('vmemmap_base', 0):#x}ULL"
+    yield f"#define STRUCT_PAGE_SIZE {facts.structs['page'].size}"
+    yield from (f"#define {m.name} ({offset_of(m, facts)}LL)" for m in rmap.MEMBERS)
+    yield from (f"#define {bit.name} {_enumerator(bit, facts)}" for bit in rmap.BITS)
+
+
+def _numbered(prefix: str, names: Sequence[str]) -> Iterator[str]:
+    for number, name in enumerate(names):
+        yield f"#define {prefix}_{name.upper()} {number}"
+
+
+def steps_watched(attached: Iterable[str], facts: KernelFacts) -> int:
+    """
+    Return a bit per op whose VMAs are all counted when the functions `attached` are.
+
+    Such an op has callbacks on this kernel, and each of them is watched.
+    """
+    watched = set(attached)
+    bits = 0
+    for number, op in enumerate(rmap.OPS):
+        serving = (o for o in rmap.OPS if o is op or op.name in o.if_flags)
+        callbacks = {c for o in serving for c in o.callbacks if c in facts.functions}
+        if callbacks and callbacks <= watched:
+            bits |= 1 << number
+    return bits
+
+
+def offset_of(member: Member, facts: KernelFacts) -> int:
+    """
+    Return the byte offset of `member` on the kernel of `facts`.
+
+    -1 where an optional one is absent; raise `NothingAttachedError` where one that is needed is.
+    """
+    for struct, name in member.places:
+        offset = facts.offset(struct, name)
+        if offset is not None:
+            return offset + member.addend.get(name, 0)
+    if member.optional:
+        return _ABSENT
+    raise _not_described(" or ".join(f"{struct}.{name}" for struct, name in member.places))
+
+
+def _not_described(what: str) -> NothingAttachedError:
+    return NothingAttachedError(
+        "the probes cannot be fitted to this kernel",
+        f"its BTF does not describe {what}",
+        "rmapwatch probes --explain",
+    )
+
+
+def _enumerator(bit: Bit, facts: KernelFacts) -> int:
+    value = facts.enums.get(bit.enum, {}).get(bit.enumerator)
+    if value is None:
+        raise _not_described(f"{bit.enumerator} of enum {bit.enum}")
+    return value
+
+
+def _op_function(
+    ops: Sequence[Op], facts: KernelFacts, addresses: Mapping[str, int]
+) -> Iterator[str]:
+    """Yield the function that tells a walk's op from its callback and the callback's argument."""
+    ttu = facts.enums.get("ttu_flags", {})
+    yield "static inline u32 op_of(u64 callback, u64 arg)"
+    yield "{"
+    for op in ops:
+        for callback in op.callbacks:
+            if callback not in addresses:
+                continue
+            yield f"\tif (callback == {addresses[callback]:#x}ULL) {{ /* {callback} */"
+            for other, flags in op.if_flags.items():
+                mask = sum(ttu[flag] for flag in flags if flag in ttu)
+                if mask:
+                    yield f"\t\tif (arg & {mask:#x}) return OP_{other.upper()};"
+            yield f"\t\treturn OP_{op.name.upper()};"
+            yield "\t}"
+    yield "\treturn OP_OTHER;"
+    yield "}"
+
+
+def _stubs(number: int, candidate: Candidate, facts: KernelFacts) -> Iterator[str]:
+    """Yield the program of each mechanism that the candidate may be attached by."""
+    for entry, exit_ in candidate.rungs:
+        if candidate.point.entry:
+            yield from _stub(number, candidate, entry, candidate.point.entry, facts)
+        if candidate.point.exit:
+            yield from _stub(number, candidate, exit_, candidate.point.exit, facts)
+
+
+def _stub(
+    number: int, candidate: Candidate, mechanism: str, call: str, facts: KernelFacts
+) -> Iterator[str]:
+    traced = mechanism in ("fentry", "fexit")
+    context = "u64 *ctx" if traced else "struct pt_regs *ctx"
+    yield f"int {program_name(mechanism, candidate.source.symbol)}({context})"
+    yield "{"
+    yield f"\tstruct args a = {{ .probe = {number} }};"
+    if mechanism != "kretprobe":
+        params = facts.functions[candidate.source.symbol].params
+        for name, position in candidate.source.args.items():
+            yield f"\t{_fetch(name, position, traced, params)}"
+        if mechanism == "fexit" and _returns_value(candidate, facts):
+            yield f"\ta.ret = ctx[{len(params or ())}];"
+    yield f"\treturn {call};"
+    yield "}"
+
+
+def _returns_value(candidate: Candidate, facts: KernelFacts) -> bool:
+    return facts.functions[candidate.source.symbol].returns not in (None, "void")
+
+
+def _fetch(
+    name: str, position: int, traced: bool, params: tuple[tuple[str, str], ...] | None
+) -> str:
+    """Return the line that fills one argument."""
+    if not traced:
+        return f"a.{name} = PT_REGS_PARM{position + 1}(ctx);"
+    ctype = params[position][1] if params else ""
+    if ctype.endswith("*") and not ctype.startswith(("struct ", "const struct ", "union ")):
+        # Older verifiers refuse to load a pointer to anything but a struct from the context.
+        return f"bpf_probe_read_kernel(&a.{name}, 8, &ctx[{position}]);"
+    return f"a.{name} = ctx[{position}];"

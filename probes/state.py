@@ -1,0 +1,154 @@
+"""
+The state in the kernel, written by the probes and read through mmap.
+
+`cpu_state` stands once per possible CPU and only ever grows; `work` is the slot of a thread that
+is inside a walk; `control` is written by the reader: a bit per event type that it wants in the
+ring, and a bit per op whose VMAs are all counted. One table gives both the C structs and the
+places from which Python reads, so the two cannot disagree. Every field is a 64-bit word, or an
+array of such words or of other structs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from .events import EVENTS
+from .rmap import KINDS, OPS
+
+SLOTS = 36
+"""Buckets of every histogram in the kernel."""
+
+EXACT_COUNTS = 16
+"""Counts up to this have a bucket each; from there on the bounds are powers of two."""
+
+WORK_SLOTS = 4096
+"""Walks in progress at once; a task takes the slot of its tid modulo this."""
+
+RESULTS = ("bailed", "none", "one", "many")
+LRUS = ("anon", "file")
+CALLERS = ("shrink_active_list", "shrink_list")
+
+
+def duration_bound_ns(slot: int) -> int | None:
+    """Return the inclusive upper bound of a slot of a duration histogram; None for the last."""
+    return None if slot == SLOTS - 1 else 1 << slot
+
+
+def count_bound(slot: int) -> int | None:
+    """Return the inclusive upper bound of a slot of a count histogram; None for the last."""
+    if slot == SLOTS - 1:
+        return None
+    return slot if slot <= EXACT_COUNTS else EXACT_COUNTS << (slot - EXACT_COUNTS)
+
+
+@dataclass(frozen=True)
+class Field:
+    """A member of a state struct: ``count`` words, or ``count`` structs called ``struct``."""
+
+    name: str
+    count: int = 1
+    struct: str = ""
+
+
+def structs(probes: Sequence[str]) -> dict[str, tuple[Field, ...]]:
+    """Return the structs of the state for these probes (their order is their number)."""
+    return {
+        "account": (
+            Field("entries"),
+            Field("exits"),
+            Field("collided"),
+            Field("stale"),
+            Field("unmatched"),
+        ),
+        "walk_cell": (
+            Field("walks"),
+            Field("bailouts"),
+            Field("ns"),
+            Field("vmas"),
+            Field("ptes"),
+            Field("ns_slots", SLOTS),
+            Field("vmas_slots", SLOTS),
+            Field("ptes_slots", SLOTS),
+        ),
+        "cpu_state": (
+            Field("accounts", len(probes), "account"),
+            Field("walks", len(KINDS) * len(OPS), "walk_cell"),
+            Field("references", len(CALLERS) * len(LRUS) * len(RESULTS)),
+            Field("stray_steps"),
+            Field("produced", len(EVENTS)),
+            Field("lost", len(EVENTS)),
+        ),
+        "work": (
+            Field("owner"),
+            Field("probe"),
+            Field("folio"),
+            Field("index"),
+            Field("rwc"),
+            Field("arg"),
+            Field("op"),
+            Field("counted"),
+            Field("mapcount"),
+            Field("flags"),
+            Field("steps"),
+            Field("vmas"),
+            Field("start"),
+            Field("reference_tid"),
+            Field("reference_walk"),
+        ),
+        "control": (Field("events"), Field("steps")),
+    }
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The state's structs with their sizes, in words of eight bytes."""
+
+    structs: dict[str, tuple[Field, ...]]
+
+    def words(self, struct: str) -> int:
+        """Return the size of `struct` in words."""
+        return sum(self._span(member) for member in self.structs[struct])
+
+    def _span(self, member: Field) -> int:
+        return member.count * (self.words(member.struct) if member.struct else 1)
+
+    def find(self, struct: str, name: str) -> tuple[int, Field]:
+        """Return where member `name` starts in `struct`, in words, and the member."""
+        at = 0
+        for member in self.structs[struct]:
+            if member.name == name:
+                return at, member
+            at += self._span(member)
+        raise KeyError(f"{struct}.{name}")
+
+    def c_text(self) -> Iterator[str]:
+        """Yield the C definitions."""
+        for name, members in self.structs.items():
+            yield f"struct {name} {{"
+            for member in members:
+                ctype = f"struct {member.struct}" if member.struct else "u64"
+                array = f"[{member.count}]" if member.count > 1 or member.struct else ""
+                yield f"\t{ctype} {member.name}{array};"
+            yield "};"
+
+
+class Block:
+    """A struct inside an array of words: `block["walks"]`, `block.array("ns_slots")`."""
+
+    def __init__(self, layout: Layout, struct: str, words: Sequence[int], at: int = 0) -> None:
+        self._layout, self._struct, self._words, self._at = layout, struct, words, at
+
+    def __getitem__(self, name: str) -> int:
+        return self._words[self._at + self._layout.find(self._struct, name)[0]]
+
+    def array(self, name: str) -> tuple[int, ...]:
+        """Return the words of an array member."""
+        start, member = self._layout.find(self._struct, name)
+        return tuple(self._words[self._at + start : self._at + start + member.count])
+
+    def inner(self, name: str, index: int) -> Block:
+        """Return element `index` of a member that is an array of structs."""
+        start, member = self._layout.find(self._struct, name)
+        at = self._at + start + index * self._layout.words(member.struct)
+        return Block(self._layout, member.struct, self._words, at)

@@ -1,0 +1,83 @@
+"""`rmapwatch probes`: what resolves on a kernel, by which way, and why not."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table
+
+from .. import errors
+from ..kernels import read
+from ..kernels.btf import VMLINUX, Btf
+from ..kernels.facts import KernelFacts
+from ..probes import catalogue
+from ..probes.resolve import Candidate, Unavailable, resolve, used
+from .plain import ABSENT
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """One probe point on one kernel; ``symbol`` and ``mechanism`` None where it has none."""
+
+    probe: str
+    symbol: str | None
+    mechanism: str | None
+    reason: str
+    summary: str
+    kernel_source: str
+
+
+def facts_here() -> KernelFacts:
+    """Return the facts of the running kernel, each candidate really attached once."""
+    if os.geteuid() != 0:
+        raise errors.NotPermittedError(
+            "this kernel cannot be asked", "this needs root", "sudo rmapwatch probes --explain"
+        )
+    try:
+        btf = Btf.of_kernel() if VMLINUX.exists() else None
+        return read.try_attach(read.read_facts(catalogue.WANTED, btf), btf)
+    except FileNotFoundError:
+        raise errors.NothingAttachedError(
+            "this kernel cannot be probed",
+            "tracefs is not there: the kernel has no function tracer, or it is not mounted",
+            "mount -t tracefs tracefs /sys/kernel/tracing",
+        ) from None
+
+
+def saved_facts(path: str) -> KernelFacts:
+    """Return the facts that a file holds; raise `UsageError` where it does not."""
+    try:
+        return KernelFacts.from_json(Path(path).read_text())
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise errors.UsageError(
+            f"{path} cannot be read as kernel facts", str(error), "ls tests/data/facts"
+        ) from None
+
+
+def resolved(facts: KernelFacts) -> list[Resolved]:
+    """Return every probe point of the catalogue as it resolves on the kernel of `facts`."""
+    return [_row(resolve(point, facts)) for point in catalogue.POINTS]
+
+
+def _row(answer: Candidate | Unavailable) -> Resolved:
+    point = answer.point
+    symbol = mechanism = None
+    if isinstance(answer, Candidate):
+        symbol = answer.source.symbol
+        mechanism = "+".join(used(point, answer.rungs[0]))
+    return Resolved(
+        point.name, symbol, mechanism, answer.reason, point.summary, point.kernel_source
+    )
+
+
+def table(rows: list[Resolved], explained: bool) -> Table:
+    """Return the rows as a table; with the reasons where they are asked for."""
+    shown = Table(box=None, pad_edge=False)
+    for column in ("probe", "symbol", "mechanism", *(("because",) if explained else ())):
+        shown.add_column(column, overflow="fold")
+    for row in rows:
+        cells = [row.probe, row.symbol or ABSENT, row.mechanism or ABSENT]
+        shown.add_row(*cells, *((row.reason,) if explained else ()))
+    return shown

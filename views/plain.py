@@ -1,0 +1,105 @@
+"""The plain screen: a Frame as tables that fit 80 columns. Absent is shown as `-`, never as 0."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ..collectors.frame import Frame
+
+ABSENT = "-"
+_STEPS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
+
+
+def duration(seconds: float | None) -> str:
+    """Return a duration in three significant digits and its unit."""
+    if seconds is None:
+        return ABSENT
+    for size, unit in _STEPS:
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return "0 ns" if seconds == 0 else f"{seconds * 1e9:.2g} ns"
+
+
+def number(value: float | None) -> str:
+    """Return a count with separators."""
+    if value is None:
+        return ABSENT
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:,.1f}"
+
+
+def per(total: float | None, count: float | None) -> str:
+    """Return a mean, or `-` where it has no meaning."""
+    return number(total / count) if total is not None and count else ABSENT
+
+
+def screen(frame: Frame) -> RenderableType:
+    """Return the whole screen of a frame."""
+    parts: list[RenderableType] = [_title(frame), _walks(frame)]
+    if frame.references:
+        parts.append(_references(frame))
+    parts.append(_probes(frame))
+    return Group(*parts)
+
+
+def _title(frame: Frame) -> Text:
+    window = f"last {frame.seconds:.1f} s" if frame.seconds else "since the probes were attached"
+    return Text(f"rmapwatch  kernel {frame.kernel}  backend {frame.backend}  {window}")
+
+
+def _table(title: str, *columns: str, left: int = 1) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, expand=False)
+    for place, column in enumerate(columns):
+        table.add_column(column, justify="left" if place < left else "right", no_wrap=True)
+    return table
+
+
+def _walks(frame: Frame) -> Table:
+    table = _table(
+        "reverse-map walks",
+        "op",
+        "kind",
+        "walks",
+        "walks/s",
+        "vmas/walk",
+        "ptes/walk",
+        "time",
+        "p50",
+        "p99",
+        left=2,
+    )
+    for row in frame.walks:
+        table.add_row(
+            row.op,
+            row.kind,
+            number(row.walks),
+            per(row.walks, frame.seconds),
+            per(row.vmas, row.walks),
+            per(row.ptes, row.walks),
+            duration(row.seconds),
+            duration(row.p50),
+            duration(row.p99),
+        )
+    if not frame.walks:
+        table.add_row("none in this window", *[""] * 8)
+    return table
+
+
+def _references(frame: Frame) -> Table:
+    table = _table("reference checks", "asked by", "lru", "referenced by", "checks", left=3)
+    for row in frame.references:
+        table.add_row(row.caller, row.lru, row.result, number(row.checks))
+    return table
+
+
+def _probes(frame: Frame) -> Table:
+    attached = [probe for probe in frame.probes if probe.attached]
+    missing = [probe.probe for probe in frame.probes if not probe.attached]
+    lost = sum(event.lost for event in frame.events)
+    missed = [probe.missed for probe in attached if probe.missed is not None]
+    table = _table(
+        "probes", "attached", "not on this kernel", "calls missed", "events lost", left=0
+    )
+    table.add_row(number(len(attached)), number(len(missing)), number(sum(missed)), number(lost))
+    return table
