@@ -226,6 +226,13 @@ CHANGES = table(
             seen_by=every_kernel(),
         ),
         Change(
+            "anon_vma_root",
+            commit="",
+            subject="ksm_might_need_to_copy() compares the roots of two anon_vmas",
+            since="v2.6.36",
+            seen_by=has_member("anon_vma", "root"),
+        ),
+        Change(
             "tmpfs_used_once",
             commit="2e30244a7cc1",
             subject="vmscan,tmpfs: treat used once pages on tmpfs as used once",
@@ -316,8 +323,7 @@ CHANGES = table(
         Change(
             "mremap_dontunmap_unlinks",
             commit="",
-            subject="mm: mremap: unlink anon_vmas when mremap with MREMAP_DONTUNMAP success "
-            "(commit not confirmed)",
+            subject="mm: mremap: unlink anon_vmas when mremap with MREMAP_DONTUNMAP success",
             since="v5.13",
             # No trace of its own; kill_accessing_process() came one release later.
             seen_by=has_function("kill_accessing_process"),
@@ -330,10 +336,17 @@ CHANGES = table(
             seen_by=has_function("kill_accessing_process"),
         ),
         Change(
+            "unmap_failure_kills",
+            commit="",
+            subject="hwpoison_user_mappings() kills when it could not unmap, for a clean page too",
+            since="after v5.10",
+            # No trace of its own; kill_accessing_process() is as young.
+            seen_by=has_function("kill_accessing_process"),
+        ),
+        Change(
             "unhandlable_pages_ignored",
             commit="",
-            subject="get_hwpoison_page() refuses pages that it cannot handle "
-            "(commit not confirmed)",
+            subject="get_hwpoison_page() refuses pages that it cannot handle",
             since="v5.14",
             # No trace of its own; kill_accessing_process() came with the same release.
             seen_by=has_function("kill_accessing_process"),
@@ -341,8 +354,7 @@ CHANGES = table(
         Change(
             "locked_pages_activate",
             commit="",
-            subject="mm/thp: shrink_page_list() avoid splitting VM_LOCKED THP "
-            "(commit not confirmed)",
+            subject="mm/thp: shrink_page_list() avoid splitting VM_LOCKED THP",
             since="v5.18",
             # folio_referenced_one() can restore a missed mlock since mlock_folio() exists.
             seen_by=has_function("mlock_folio"),
@@ -430,7 +442,7 @@ CHANGES = table(
         Change(
             "large_folios_not_reused",
             commit="",
-            subject="do_wp_page() copies every large folio (commit not confirmed)",
+            subject="do_wp_page() copies every large folio",
             since="v6.8",
             # wp_can_reuse_anon_folio() is inlined; the folio rmap functions came with it.
             seen_by=has_function("folio_move_anon_rmap"),
@@ -448,6 +460,14 @@ CHANGES = table(
             commit="05c5323b2a34",
             subject="mm: track mapcount of large folios in single value",
             since="v6.10",
+            seen_by=has_member("folio", "_large_mapcount"),
+        ),
+        Change(
+            "ksm_copy_large_same",
+            commit="",
+            subject="ksm_might_need_to_copy() returns a large folio as it is",
+            since="after v6.1",
+            # No trace of its own; the mapcount of large folios is as young.
             seen_by=has_member("folio", "_large_mapcount"),
         ),
         Change(
@@ -528,16 +548,14 @@ CHANGES = table(
         Change(
             "movable_page_flag",
             commit="",
-            subject='mm: convert "movable" flag in page->mapping to a page flag '
-            "(commit not confirmed)",
+            subject='mm: convert "movable" flag in page->mapping to a page flag ',
             since="v6.17",
             seen_by=has_enumerator("pageflags", "PG_movable_ops"),
         ),
         Change(
             "folio_referenced_locks",
             commit="",
-            subject="folio_referenced() takes the lock of every folio, anonymous ones too "
-            "(commit not confirmed)",
+            subject="folio_referenced() takes the lock of every folio, anonymous ones too",
             since="v6.18 or later",
             # No trace of its own; the separate anon page offset is as young.
             seen_by=has_member("vm_area_struct", "__vm_anon_pgoff_lo"),
@@ -545,8 +563,7 @@ CHANGES = table(
         Change(
             "reclaim_clean_gone",
             commit="",
-            subject="mm: vmscan: remove the redundant FOLIOREF_RECLAIM_CLEAN logic "
-            "(commit not confirmed)",
+            subject="mm: vmscan: remove the redundant FOLIOREF_RECLAIM_CLEAN logic",
             since="v6.19 or later",
             seen_by=both(
                 has_enumerator("folio_references", "FOLIOREF_KEEP"),
@@ -556,8 +573,7 @@ CHANGES = table(
         Change(
             "kernel_pages_named",
             commit="",
-            subject="memory_failure() reports kernel-owned pages as kernel pages "
-            "(commit not confirmed)",
+            subject="memory_failure() reports kernel-owned pages as kernel pages",
             since="v7.0 or later",
             # No trace of its own; MF_MSG_PFN_MAP is as young.
             seen_by=has_enumerator("mf_action_page_type", "MF_MSG_PFN_MAP"),
@@ -565,15 +581,14 @@ CHANGES = table(
         Change(
             "memory_failure_pfn_map",
             commit="",
-            subject="memory_failure() handles frames without a struct page (commit not confirmed)",
+            subject="memory_failure() handles frames without a struct page",
             since="v7.0 or later",
             seen_by=has_enumerator("mf_action_page_type", "MF_MSG_PFN_MAP"),
         ),
         Change(
             "anon_pgoff",
             commit="",
-            subject="a VMA keeps a page offset of its own for anonymous pages "
-            "(commit not confirmed)",
+            subject="a VMA keeps a page offset of its own for anonymous pages",
             since="v7.0 or later",
             seen_by=has_member("vm_area_struct", "__vm_anon_pgoff_lo"),
         ),

@@ -168,6 +168,7 @@ class Semantics:
     ksm_migration: bool = False
     ksm_copy: KsmCopy = KsmCopy.NEVER_ASKED
     ksm_copy_poisoned: bool = False
+    ksm_copy_large_same: bool = False
     ksm_chains: bool = False
     ksm_smart_scan: bool = False
     ksm_checksum_first: bool = False
@@ -186,6 +187,7 @@ class Semantics:
     hwpoison_ksm: bool = False
     unsplit_thp_kills: bool = False
     unmap_failure_sigbus: bool = False
+    unmap_failure_kills: bool = False
     action_required_for_others: bool = False
     madvise_action_required: bool = False
     simulated_flag: bool = False
@@ -213,9 +215,10 @@ TIMELINE: tuple[Step, ...] = (
     _step("ksm_swappable", ksm_walk=KsmWalk.ITEMS, ksm_copy=KsmCopy.ANON_VMA),
     _step("ksm_anon_vma", ksm_walk=KsmWalk.TWO_PASSES),
     _step("ksm_migration", ksm_migration=True),
-    _step("anon_vma_chains", linking=Linking.CHAINS, ksm_copy=KsmCopy.ROOT),
+    _step("anon_vma_chains", linking=Linking.CHAINS),
     _step("do_wp_page_moves", cow=Cow.SWAP_COUNT_MOVE),
     _step("used_once", used_once=True),
+    _step("anon_vma_root", ksm_copy=KsmCopy.ROOT),
     _step("tmpfs_used_once", clean_only_file=True),
     _step("shared_file_pages_activate", shared_activates=True),
     _step("executable_pages_activate", exec_activates=ExecActivates.ANY),
@@ -230,6 +233,7 @@ TIMELINE: tuple[Step, ...] = (
     _step("poisoned_again_is_an_error", poisoned_again_is_error=True),
     _step("mremap_dontunmap_unlinks", dontunmap_unlinks=True),
     _step("kill_accessing_process", kill_accessing_process=True),
+    _step("unmap_failure_kills", unmap_failure_kills=True),
     _step("unhandlable_pages_ignored", kernel_page=KernelPage.UNKNOWN),
     _step(
         "locked_pages_activate",
@@ -250,6 +254,7 @@ TIMELINE: tuple[Step, ...] = (
     _step("large_folios_not_reused", large_reuse=LargeReuse.NEVER),
     _step("pageout_ignores_references", pageout_ignores_references=True),
     _step("large_mapcount", large_mapcount=LargeMapcount.TOTAL),
+    _step("ksm_copy_large_same", ksm_copy_large_same=True),
     _step("ksm_checksum_first", ksm_checksum_first=True),
     _step("unsplit_thp_kills", unsplit_thp_kills=True),
     _step("already_poisoned_event", poisoned_again_event=True, kernel_page=KernelPage.GET_HWPOISON),

@@ -111,7 +111,14 @@ class Advise:
     vm_flags: int
 
 
-Operation = Map | Write | Read | Fork | Exit | Unmap | Split | Remap | Advise
+@dataclass(frozen=True)
+class Merge:
+    """ksmd merges the pages at these (process, region, offset) into one, or meets them again."""
+
+    places: tuple[tuple[int, int, int], ...]
+
+
+Operation = Map | Write | Read | Fork | Exit | Unmap | Split | Remap | Advise | Merge
 
 
 # What a machine is made of. Ids are numbers in order of creation, so equal histories under
@@ -131,12 +138,22 @@ class AnonVma:
     tree: dict[Vma, None] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class RmapItem:
+    """struct ksm_rmap_item on a stable node: a page address, and the anon_vma in force there."""
+
+    process: int
+    address: int
+    anon_vma: AnonVma
+
+
 @dataclass(eq=False)
 class Page:
     """
     A page in memory. ``index``: its offset in the object that it belongs to, in pages.
 
-    ``mapped``: each PTE to it, as (VMA, offset). ``anon_vma`` is None for a page of a file.
+    ``mapped``: each PTE to it, as (VMA, offset). ``anon_vma`` is None for a page of a file and
+    for a KSM page, which has ``items``, oldest first.
     """
 
     id: int
@@ -145,6 +162,12 @@ class Page:
     file: str | None = None
     exclusive: bool = True
     mapped: dict[tuple[Vma, int], None] = field(default_factory=dict)
+    items: list[RmapItem] = field(default_factory=list)
+
+    @property
+    def ksm(self) -> bool:
+        """Return whether the page is a merged one."""
+        return bool(self.items)
 
     @property
     def mapcount(self) -> int:
@@ -238,6 +261,8 @@ def _apply(machine: Machine, operation: Operation) -> None:
             _remap(machine, operation)
         case Advise():
             _advise(machine, operation)
+        case Merge():
+            _merge(machine, operation)
 
 
 def _map(machine: Machine, op: Map) -> None:
@@ -281,7 +306,8 @@ def _write(machine: Machine, op: Write) -> None:
 def _write_protected(machine: Machine, vma: Vma, offset: int) -> None:
     page = vma.table[offset]
     fault = WpPage(
-        anon=page.anon_vma is not None,
+        anon=page.file is None,
+        ksm=page.ksm,
         mapcount=page.mapcount,
         references=page.mapcount,
         exclusive=page.exclusive,
@@ -504,6 +530,21 @@ def _copied(machine: Machine, vma: Vma, region: int, start: int) -> Vma:
     return copy
 
 
+def _merge(machine: Machine, op: Merge) -> None:
+    """try_to_merge_with_ksm_page() and stable_tree_append(), for each place in turn."""
+    process, region, offset = op.places[0]
+    kpage = machine.page(process, offset, region)
+    for process, region, offset in op.places:
+        vma = machine.vma(process, region)
+        if vma.table[offset] is not kpage:
+            _unmap_page(vma, offset)
+            _map_page(vma, offset, kpage)
+        vma.writable.discard(offset)
+        if vma.anon_vma is not None:
+            kpage.items.append(RmapItem(process, vma.start + offset, vma.anon_vma))
+    kpage.anon_vma, kpage.exclusive = None, False
+
+
 def _move_pages(source: Vma, target: Vma, first: int) -> None:
     """move_page_tables(): PTEs from offset `first` of one VMA go to the start of another."""
     for offset in [offset for offset in source.table if offset >= first]:
@@ -562,7 +603,7 @@ def linked_vmas(machine: Machine, page: Page, pages: int = 1) -> tuple[Vma, ...]
 
 def rmap_walk(machine: Machine, page: Page, op: Op, memcg: frozenset[int] | None = None) -> Walk:
     """
-    Return the uncontended walk over the reverse map of a small page.
+    Return the uncontended walk over the reverse map of a small page; for KSM see `ksm`.
 
     ``memcg``: the processes charged to the memcg being reclaimed, None for global reclaim.
     Source: rmap_walk_anon() and rmap_walk_file(), mm/rmap.c.
@@ -583,12 +624,13 @@ def walk_over(
     if op is Op.MKCLEAN:
         return Walk(linked, tuple(vma for vma in linked if vma.vm_flags & VM_SHARED))
     if op is Op.REFERENCE:
-        valid = tuple(vma for vma in linked if _valid(semantics, vma, memcg))
+        valid = tuple(vma for vma in linked if valid_for_reference(semantics, vma, memcg))
         return Walk(linked, _until_found(page, valid, stops_at_locked=True))
     return Walk(linked, _until_found(page, linked, stops_at_locked=op is Op.UNMAP))
 
 
-def _valid(semantics: Semantics, vma: Vma, memcg: frozenset[int] | None) -> bool:
+def valid_for_reference(semantics: Semantics, vma: Vma, memcg: frozenset[int] | None) -> bool:
+    """Return whether a reference walk enters a VMA: its memcg, and flags that say no recency."""
     if not vma.vm_flags and memcg is None:
         return True
     outside = memcg is not None and vma.process not in memcg

@@ -22,7 +22,7 @@ OLDEST = KernelFacts(
         "kill_procs": Function(True, (("to_kill", "struct list_head *"), ("fail", "bool"))),
     },
     structs={
-        "anon_vma": Struct(96, {"num_active_vmas": 56, "parent": 64}),
+        "anon_vma": Struct(96, {"num_active_vmas": 56, "parent": 64, "root": 0}),
         "anon_vma_chain": Struct(64, {"same_vma": 16, "rb": 32}),
         "rmap_walk_control": Struct(40, {"rmap_one": 8}),
     },
