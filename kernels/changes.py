@@ -548,7 +548,7 @@ CHANGES = table(
         Change(
             "movable_page_flag",
             commit="",
-            subject='mm: convert "movable" flag in page->mapping to a page flag ',
+            subject='mm: convert "movable" flag in page->mapping to a page flag',
             since="v6.17",
             seen_by=has_enumerator("pageflags", "PG_movable_ops"),
         ),

@@ -351,6 +351,8 @@ def signals(
 ) -> dict[int, Signal]:
     """Return the signal that each process gets while the failure is handled, by pid."""
     tasks = tuple(tasks)
+    if page.kind is Kind.DAX:  # mf_generic_kill_procs(): the data is gone, nobody can go on
+        flags = flags | {Flag.ACTION_REQUIRED, Flag.MUST_KILL}
     if page.poisoned:
         return _kill_accessing_process(semantics, tasks, flags)
     if not memory_failure(semantics, page, flags).kills:

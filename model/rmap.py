@@ -130,12 +130,12 @@ class AnonVma:
     """struct anon_vma; `tree` keeps its VMAs in the order of insertion."""
 
     id: int
-    root: AnonVma | None = None
-    parent: AnonVma | None = None
+    root: AnonVma | None = field(default=None, repr=False)
+    parent: AnonVma | None = field(default=None, repr=False)
     num_children: int = 0
     num_active_vmas: int = 0
     degree: int = 0
-    tree: dict[Vma, None] = field(default_factory=dict)
+    tree: dict[Vma, None] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -158,11 +158,11 @@ class Page:
 
     id: int
     index: int
-    anon_vma: AnonVma | None = None
+    anon_vma: AnonVma | None = field(default=None, repr=False)
     file: str | None = None
     exclusive: bool = True
-    mapped: dict[tuple[Vma, int], None] = field(default_factory=dict)
-    items: list[RmapItem] = field(default_factory=list)
+    mapped: dict[tuple[Vma, int], None] = field(default_factory=dict, repr=False)
+    items: list[RmapItem] = field(default_factory=list, repr=False)
 
     @property
     def ksm(self) -> bool:
@@ -192,10 +192,10 @@ class Vma:
     anon_pgoff: int
     file: str | None
     vm_flags: int = 0
-    anon_vma: AnonVma | None = None
-    chain: list[AnonVma] = field(default_factory=list)
-    table: dict[int, Page] = field(default_factory=dict)
-    writable: set[int] = field(default_factory=set)
+    anon_vma: AnonVma | None = field(default=None, repr=False)
+    chain: list[AnonVma] = field(default_factory=list, repr=False)
+    table: dict[int, Page] = field(default_factory=dict, repr=False)
+    writable: set[int] = field(default_factory=set, repr=False)
 
     @property
     def name(self) -> tuple[int, int]:
@@ -234,7 +234,11 @@ class Machine:
 
 
 def replay(semantics: Semantics, history: Iterable[Operation]) -> Machine:
-    """Return the machine that a history leads to. KeyError for a process or region not there."""
+    """
+    Return the machine that a history leads to.
+
+    KeyError for a process or region that is not there, ValueError for an offset beyond its region.
+    """
     machine = Machine(semantics)
     for operation in history:
         _apply(machine, operation)
@@ -279,8 +283,15 @@ def _advise(machine: Machine, op: Advise) -> None:
     machine.vma(op.process, op.region).vm_flags |= op.vm_flags
 
 
-def _read(machine: Machine, op: Read) -> None:
+def _accessed(machine: Machine, op: Read | Write) -> Vma:
     vma = machine.vma(op.process, op.region)
+    if not 0 <= op.offset < vma.pages:
+        raise ValueError(f"offset {op.offset} lies beyond region {op.region}")
+    return vma
+
+
+def _read(machine: Machine, op: Read) -> None:
+    vma = _accessed(machine, op)
     if vma.file is None or op.offset in vma.table:
         return
     index = vma.pgoff + op.offset
@@ -293,7 +304,7 @@ def _read(machine: Machine, op: Read) -> None:
 
 def _write(machine: Machine, op: Write) -> None:
     """handle_mm_fault(): nothing for a writable PTE, else do_anonymous_page() or do_wp_page()."""
-    vma = machine.vma(op.process, op.region)
+    vma = _accessed(machine, op)
     if op.offset in vma.writable:
         return
     if op.offset in vma.table:
@@ -504,6 +515,7 @@ def _split(machine: Machine, op: Split) -> None:
 def _remap(machine: Machine, op: Remap) -> None:
     """move_vma(): a copy with the same page offset takes the pages; then the old VMA goes."""
     vma = machine.vma(op.process, op.region)
+    _unmerge_ksm_pages(machine, vma)
     old = op.region if op.left is None else op.left
     machine.processes[op.process][old] = machine.processes[op.process].pop(op.region)
     vma.region = old
@@ -518,6 +530,12 @@ def _remap(machine: Machine, op: Remap) -> None:
     elif machine.semantics.dontunmap_unlinks:
         unlink_anon_vmas(vma)
         vma.anon_pgoff = vma.start if machine.semantics.anon_pgoff else vma.anon_pgoff
+
+
+def _unmerge_ksm_pages(machine: Machine, vma: Vma) -> None:
+    """Give a VMA copies of its KSM pages: an rmap_item's address must not move."""
+    for offset in [offset for offset, page in vma.table.items() if page.ksm]:
+        _write(machine, Write(vma.process, vma.region, offset))
 
 
 def _copied(machine: Machine, vma: Vma, region: int, start: int) -> Vma:
