@@ -21,16 +21,16 @@ SWAP_CLUSTER_MAX = 32
 @dataclass(frozen=True)
 class Stream:
     """
-    The workload, in pages: each round uses the whole working set once, then streams.
+    The workload, in pages: each round uses the whole working set once, the stream between.
 
     ``memory``: page frames for all of it. ``warm_up``: rounds without the stream before it
     starts. ``stream``: new pages a round, each used exactly once.
     """
 
     memory: int = 1000
-    working_set: int = 400
+    working_set: int = 300
     stream: int = 600
-    rounds: int = 12
+    rounds: int = 16
     warm_up: int = 3
 
 
@@ -75,8 +75,7 @@ def survive(semantics: Semantics, load: Stream) -> Survival:
     resident, missed, next_page = [], [], load.working_set
     for _ in range(load.rounds):
         resident.append(sum(_present(lists, page) for page in wanted))
-        missed.append(_use_all(semantics, lists, wanted))
-        _use_all(semantics, lists, range(next_page, next_page + load.stream))
+        missed.append(_round(semantics, lists, load, next_page))
         next_page += load.stream
     lost = set().union(*missed[load.rounds // 2 :])
     survivors = tuple(page for page in wanted if page not in lost and _present(lists, page))
@@ -87,6 +86,17 @@ def survive(semantics: Semantics, load: Stream) -> Survival:
 def _use_all(semantics: Semantics, lists: _Lists, pages: range) -> set[int]:
     """Use each page once; return those that were not in memory."""
     return {page for page in pages if _use(semantics, lists, page)}
+
+
+def _round(semantics: Semantics, lists: _Lists, load: Stream, next_page: int) -> set[int]:
+    """Use the working set in order, the new pages spread evenly between; return what missed."""
+    missed, streamed = set(), 0
+    for page in range(load.working_set):
+        missed |= _use_all(semantics, lists, range(page, page + 1))
+        until = load.stream * (page + 1) // load.working_set
+        _use_all(semantics, lists, range(next_page + streamed, next_page + until))
+        streamed = until
+    return missed
 
 
 def _present(lists: _Lists, page: int) -> bool:

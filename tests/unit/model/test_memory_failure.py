@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-
 from rmapwatch.kernels.semantics import PRESETS, after, before
 from rmapwatch.model.memory_failure import (
     EBUSY,

@@ -1,0 +1,586 @@
+"""
+`rmapwatch model`: the reference model by itself. Parses, asks the model, prints.
+
+Every command takes --json; those with a curve take -o FILE.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from enum import Enum
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from .. import errors
+from ..kernels.semantics import PRESETS, Semantics, after, before
+from ..model import cow, fork_storm, ksm, lru, mapcount, mapping, memory_failure, references, rmap
+from . import model_plots
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="The reference model by itself: what the kernel's rules say, without a kernel.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+# Beyond this many children a storm is answered in closed form.
+SIMULATED_CHILDREN = 2_000
+LAB = ("v5.10", "v6.1", "v6.12", "v7.3")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Output = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="FILE", help="Draw a plot: .png, .svg or .pdf."),
+]
+Kernels = Annotated[
+    list[str] | None,
+    typer.Option("--kernel", "-k", help=f"One of {', '.join(PRESETS)}; again for more."),
+]
+Count = Annotated[int, typer.Option(min=1)]
+Named = TypeVar("Named", bound=Enum)
+
+
+def _kernels(names: list[str] | None) -> dict[str, Semantics]:
+    """Return the semantics asked for, those of the lab kernels if none is named."""
+    for name in names or ():
+        if name not in PRESETS:
+            raise errors.UsageError(
+                f"--kernel {name}", f"the model knows {', '.join(PRESETS)}", "--kernel v6.12"
+            )
+    return {name: PRESETS[name] for name in names or LAB}
+
+
+def _choice(kind: type[Named], option: str, text: str) -> Named:
+    """Return the member of an enum that an option names."""
+    names = {member.name.lower().replace("_", "-"): member for member in kind}
+    if text not in names:
+        raise errors.UsageError(f"{option} {text}", f"one of {', '.join(names)} is meant")
+    return names[text]
+
+
+def _plot(output: Path | None, draw: Callable[[Path], None]) -> None:
+    """Draw where a plot was asked for; its name is checked before anything is printed."""
+    if output is not None:
+        wrong = model_plots.suffix_error(output)
+        if wrong is not None:
+            raise wrong
+        draw(output)
+
+
+def _show(as_json: bool, data: Mapping[str, Any], *tables: Table) -> None:
+    if as_json:
+        print(json.dumps(data, indent=1, default=_plain))
+        return
+    console = Console()
+    for table in tables:
+        title, caption = table.title, table.caption
+        table.title = table.caption = None  # rich would fold them to the width of the table
+        console.print(title, style="bold", highlight=False, markup=False)
+        console.print(table)
+        if caption:
+            console.print(f"  {caption}", style="dim", highlight=False, markup=False)
+
+
+def _plain(value: object) -> object:
+    """Return what JSON can say of a value of the model."""
+    if isinstance(value, Fraction):
+        return int(value) if value.denominator == 1 else float(value)
+    if isinstance(value, Enum):
+        return value.value
+    raise TypeError(f"{value!r} is not JSON")
+
+
+def _table(title: str, *columns: str, left: int = 1) -> Table:
+    """Return an empty table; the first `left` columns are text, the others figures."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.title = title
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number < left else "right")
+    return table
+
+
+def _figure(value: Fraction | int) -> str:
+    exact = Fraction(value)
+    if exact.denominator == 1:
+        return f"{exact.numerator:,}"
+    return f"{float(exact):,.3f}" if exact < 1000 else f"{float(exact):,.1f}"
+
+
+# used-once
+
+
+@app.command("used-once")
+def used_once(
+    memory: Count = 1000,
+    working_set: Count = 300,
+    stream: Annotated[int, typer.Option(min=0, help="New pages a round, each used once.")] = 600,
+    rounds: Count = 16,
+    as_json: Json = False,
+    output: Output = None,
+) -> None:
+    """Show which pages of a working set survive a stream, before and after commit 645747462435."""
+    load = lru.Stream(memory, working_set, stream, rounds)
+    if working_set > memory:
+        raise errors.UsageError(
+            f"--working-set {working_set}", f"it does not fit into --memory {memory}"
+        )
+    found = {
+        "before": lru.survive(before("used_once"), load),
+        "after": lru.survive(after("used_once"), load),
+    }
+    table = _table(
+        "Mapped file pages, two-list LRU, commit 645747462435",
+        "", "before", "after",
+    )  # fmt: skip
+    late = rounds // 2
+    for name, value in (
+        ("survivors of the working set", lambda each: len(each.survivors)),
+        ("refaults in the second half", lambda each: sum(each.refaults[late:])),
+        ("stream pages activated", lambda each: each.activated_stream),
+    ):
+        table.add_row(name, *(f"{value(each):,}" for each in found.values()))
+    table.caption = (
+        f"{memory:,} page frames, a working set of {working_set:,} pages, "
+        f"{rounds} rounds of {stream:,} pages used once"
+    )
+    _plot(
+        output,
+        lambda path: model_plots.used_once(
+            path, working_set, {name: each.refaults for name, each in found.items()}
+        ),
+    )
+    data = {"workload": asdict(load), **{name: asdict(each) for name, each in found.items()}}
+    _show(as_json, data, table)
+
+
+# fork-storm
+
+
+@app.command("fork-storm")
+def storm(
+    children: Count = 1000,
+    pages: Annotated[int, typer.Option(min=1, help="Anonymous pages of the parent.")] = 1000,
+    cowed: Annotated[
+        int | None, typer.Option(min=0, help="How many children write to all of them.")
+    ] = None,
+    first: Annotated[
+        bool, typer.Option("--first", help="The first children write, not the last.")
+    ] = False,
+    closed_form: Annotated[
+        bool, typer.Option("--closed-form", help="Do not simulate, whatever the size.")
+    ] = False,
+    as_json: Json = False,
+    output: Output = None,
+) -> None:
+    """Show the VMAs linked to a page, and entered by a walk, before and after 5beb49305251."""
+    load = fork_storm.Storm(children, pages, cowed, not first)
+    if load.writers > children:
+        raise errors.UsageError(f"--cowed {cowed}", f"there are only {children} children")
+    simulated = children <= SIMULATED_CHILDREN and not closed_form
+    answer = fork_storm.simulate if simulated else fork_storm.closed_form
+    old, new = (answer(rules("anon_vma_chains"), load) for rules in (before, after))
+    _plot(output, lambda path: _draw_storm(path, load))
+    data = {
+        "children": children,
+        "pages": pages,
+        "cowed": load.writers,
+        "method": "simulation" if simulated else "closed form",
+        "mean_linked_before": old.mean_linked,
+        "mean_linked_after": new.mean_linked,
+        "mean_entered_before": old.mean_entered,
+        "mean_entered_after": new.mean_entered,
+        "before": [asdict(each) for each in old.classes],
+        "after": [asdict(each) for each in new.classes],
+    }
+    _show(as_json, data, _storm_table(str(data["method"]), old, new))
+
+
+def _storm_table(method: str, old: fork_storm.StormCost, new: fork_storm.StormCost) -> Table:
+    table = _table("VMAs for each page, mean", "", "VMAs", "before", "after", left=2)
+    for was, now in zip(old.classes, new.classes, strict=True):
+        name = f"{was.name} ({was.pages:,})"
+        for kind in ("linked", "entered", "restored"):
+            values = getattr(was, kind), getattr(now, kind)
+            table.add_row(name, _MEASURES[kind], *map(_figure, values))
+            name = ""
+        table.add_section()
+    name = f"all pages ({old.pages:,})"
+    table.add_row(name, _MEASURES["linked"], _figure(old.mean_linked), _figure(new.mean_linked))
+    table.add_row("", _MEASURES["entered"], _figure(old.mean_entered), _figure(new.mean_entered))
+    table.caption = f"commit 5beb49305251, by {method}; a walk's figure: VMAs entered"
+    return table
+
+
+_MEASURES = {
+    "linked": "linked",
+    "entered": "reference walk",
+    "restored": "restore walk",
+}
+
+
+def _draw_storm(path: Path, load: fork_storm.Storm) -> None:
+    """The cost curves: every child writes, from ten children to at least a hundred thousand."""
+    top = max(load.children, 100_000)
+    sizes = sorted({int(10 * (top / 10) ** (step / 60)) for step in range(61)})
+    scans = {
+        f"{name} 5beb49305251": [
+            float(fork_storm.closed_form(rules, fork_storm.Storm(size, load.pages)).scan)
+            for size in sizes
+        ]
+        for name, rules in (
+            ("before", before("anon_vma_chains")),
+            ("after", after("anon_vma_chains")),
+        )
+    }
+    model_plots.fork_storm(path, load.pages, sizes, scans)
+
+
+# cow-reuse
+
+
+@app.command("cow-reuse")
+def cow_reuse(
+    children: Count = 16,
+    kernel: Kernels = None,
+    as_json: Json = False,
+    output: Output = None,
+) -> None:
+    """Show a page whose last sharer writes to it: reused or copied, moved or not, and its walks."""
+    kernels = _kernels(kernel)
+    found = {name: _last_sharer(rules, children) for name, rules in kernels.items()}
+    table = _table(
+        f"A page of the parent that the last of {children} children alone still maps, and writes",
+        "kernel", "do_wp_page()", "reference walk", "restore walk", left=2,
+    )  # fmt: skip
+    for name, row in found.items():
+        walks = (
+            f"{row[f'{op}_before']} -> {row[f'{op}_after']}" for op in ("reference", "restore")
+        )
+        table.add_row(name, row["outcome"], *walks)
+    table.caption = "VMAs entered, before and after the write"
+    _plot(output, lambda path: _draw_reuse(path, kernels, children))
+    _show(as_json, {"children": children, "kernels": found}, table)
+
+
+def _last_sharer(rules: Semantics, children: int) -> dict[str, Any]:
+    ops: list[rmap.Operation] = [rmap.Map(0, 0, 0x1000, 1), rmap.Write(0, 0, 0)]
+    ops += [rmap.Fork(0, child) for child in range(1, children + 1)]
+    ops += [rmap.Write(other, 0, 0) for other in range(children)]
+    waiting = rmap.replay(rules, ops)
+    shared = waiting.page(children)
+    written = rmap.replay(rules, [*ops, rmap.Write(children, 0, 0)])
+    page = written.page(children)
+    fault = cow.WpPage(mapcount=shared.mapcount, references=shared.mapcount)
+    lengths = {
+        f"{op.name.lower()}_{when}": len(rmap.rmap_walk(machine, each, op).entered)
+        for op in (rmap.Op.REFERENCE, rmap.Op.RESTORE)
+        for when, machine, each in (("before", waiting, shared), ("after", written, page))
+    }
+    return {"outcome": cow.do_wp_page(rules, fault).value, **lengths}
+
+
+def _draw_reuse(path: Path, kernels: Mapping[str, Semantics], children: int) -> None:
+    sizes = sorted({max(1, children * step // 8) for step in range(1, 9)})
+    model_plots.lines(
+        path,
+        "A restore walk of a page reused by its last sharer",
+        ("child processes", "VMAs entered"),
+        sizes,
+        {
+            name: [_last_sharer(rules, size)["restore_after"] for size in sizes]
+            for name, rules in kernels.items()
+        },
+    )
+
+
+# ksm
+
+
+@app.command("ksm")
+def ksm_walk(
+    pages: Annotated[int, typer.Option(min=2, help="Equal pages of one process.")] = 4,
+    forks: Annotated[int, typer.Option(min=0, help="Children forked after the merge.")] = 3,
+    scanned: Annotated[
+        bool, typer.Option("--scanned", help="ksmd has been round since the forks.")
+    ] = False,
+    max_page_sharing: Annotated[int, typer.Option(min=2)] = ksm.MAX_PAGE_SHARING,
+    kernel: Kernels = None,
+    as_json: Json = False,
+    output: Output = None,
+) -> None:
+    """Show the walks of a KSM page that fork duplicated, and ksmd's counters after the merge."""
+    kernels = _kernels(kernel)
+    walks = {name: _ksm_walks(rules, pages, forks, scanned) for name, rules in kernels.items()}
+    merged = {
+        name: asdict(ksm.merge(rules, [0] * pages, 3, max_page_sharing))
+        for name, rules in kernels.items()
+    }
+    first = _table(
+        f"VMAs entered for one stable node: {pages} sharers, then {forks} forks",
+        "kernel", *(op.name.lower() for op in rmap.Op if op is not rmap.Op.MKCLEAN),
+    )  # fmt: skip
+    names = [key.removeprefix("pages_") for key in next(iter(merged.values()))]
+    second = _table(
+        "ksmd after three full scans",
+        "kernel", *(key.removeprefix("stable_node_") for key in names),
+    )  # fmt: skip
+    for name in kernels:
+        first.add_row(name, *map(str, walks[name].values()))
+        second.add_row(name, *map(str, merged[name].values()))
+    _plot(output, lambda path: _draw_ksm(path, pages, max(forks, 1), scanned))
+    data = {"pages": pages, "forks": forks, "scanned": scanned}
+    _show(as_json, {**data, "entered": walks, "counters": merged}, first, second)
+
+
+def _ksm_walks(rules: Semantics, pages: int, forks: int, scanned: bool) -> dict[str, int]:
+    ops: list[rmap.Operation] = [rmap.Map(0, 0, 0x1000, pages)]
+    ops += [rmap.Write(0, 0, offset) for offset in range(pages)]
+    ops.append(rmap.Merge(tuple((0, 0, offset) for offset in range(pages))))
+    ops += [rmap.Fork(0, child) for child in range(1, forks + 1)]
+    if scanned:
+        ops += [
+            rmap.Merge(tuple((child, 0, offset) for offset in range(pages)))
+            for child in range(1, forks + 1)
+        ]
+    machine = rmap.replay(rules, ops)
+    return {
+        op.name.lower(): len(ksm.rmap_walk_ksm(machine, machine.page(0), op).entered)
+        for op in rmap.Op
+        if op is not rmap.Op.MKCLEAN
+    }
+
+
+def _draw_ksm(path: Path, pages: int, forks: int, scanned: bool) -> None:
+    sizes = list(range(forks + 1))
+    rules = {
+        "one pass (before db114b83ab60)": before("ksm_anon_vma"),
+        "two passes (since)": after("ksm_migration"),
+    }
+    model_plots.lines(
+        path,
+        f"An unmap walk of a KSM page with {pages} sharers in the parent",
+        ("forks", "VMAs entered"),
+        sizes,
+        {
+            name: [_ksm_walks(each, pages, size, scanned)["unmap"] for size in sizes]
+            for name, each in rules.items()
+        },
+    )
+
+
+# memory-failure
+
+
+@app.command("memory-failure")
+def failure(
+    kind: Annotated[str, typer.Option(help="anon, file, ksm, hugetlb, free, slab, ...")] = "anon",
+    injector: Annotated[
+        str, typer.Option(help="madvise, corrupt-pfn, action-optional or action-required.")
+    ] = "madvise",
+    clean: Annotated[bool, typer.Option("--clean")] = False,
+    swapcache: Annotated[bool, typer.Option("--swapcache")] = False,
+    mlocked: Annotated[bool, typer.Option("--mlocked")] = False,
+    thp: Annotated[bool, typer.Option("--unsplittable-thp")] = False,
+    stuck: Annotated[bool, typer.Option("--unmap-fails")] = False,
+    poisoned: Annotated[bool, typer.Option("--already-poisoned")] = False,
+    early_kill: Annotated[
+        bool, typer.Option("--early-kill", help="vm.memory_failure_early_kill=1.")
+    ] = False,
+    kernel: Kernels = None,
+    as_json: Json = False,
+) -> None:
+    """Show what is done about a poisoned page, and who gets which signal."""
+    page = memory_failure.PoisonedPage(
+        _choice(memory_failure.Kind, "--kind", kind),
+        dirty=not clean, swapcache=swapcache, mlocked=mlocked,
+        thp=thp, splits=not thp, unmaps=not stuck, poisoned=poisoned,
+    )  # fmt: skip
+    way = _choice(memory_failure.Injector, "--injector", injector)
+    found = {
+        name: _failure(rules, page, way, early_kill) for name, rules in _kernels(kernel).items()
+    }
+    table = _table(
+        f"{page.kind.value}, {'clean' if clean else 'dirty'}, by {way.value}",
+        "kernel", "type", "result", "caller", "early killer", "other", left=6,
+    )  # fmt: skip
+    for name, row in found.items():
+        sent = (row["signals"].get(who, "-") for who in ("caller", "early_killer", "other"))
+        event = (row["type"] or "no event").removeprefix("MF_MSG_")
+        result = f"{row['result'] or '-'} ({row['returns']})"
+        table.add_row(name, event, result, *(text.split("_")[-1] for text in sent))
+    table.caption = (
+        "Three processes map the page. AR, AO: SIGBUS with BUS_MCEERR_AR, BUS_MCEERR_AO.\n"
+        "  In brackets what memory_failure() returns."
+    )
+    _show(as_json, {"injector": way.value, "page": asdict(page), "kernels": found}, table)
+
+
+def _failure(
+    rules: Semantics,
+    page: memory_failure.PoisonedPage,
+    way: memory_failure.Injector,
+    early_kill: bool,
+) -> dict[str, Any]:
+    try:
+        flags = memory_failure.injector_flags(rules, way)
+    except ValueError as error:
+        raise errors.UsageError(f"--injector {way.value}", str(error)) from None
+    who = ("caller", "early_killer", "other")
+    tasks = (
+        memory_failure.Task(0, current=True),
+        memory_failure.Task(1, policy=memory_failure.Policy.EARLY),
+        memory_failure.Task(2),
+    )
+    done = memory_failure.memory_failure(rules, page, flags)
+    sent = memory_failure.signals(rules, page, tasks, flags, early_kill)
+    return {
+        "type": done.type.value if done.type else None,
+        "result": done.result.name.lower() if done.result else None,
+        "returns": done.returns,
+        "fsync_eio": done.fsync_eio,
+        "signals": {who[pid]: signal.value for pid, signal in sent.items()},
+    }
+
+
+# references
+
+
+@app.command("references")
+def reference_check(
+    referenced: Annotated[
+        int, typer.Option(min=-1, help="The walk's result: VMAs, or -1 where it gave up.")
+    ] = 1,
+    executable: Annotated[bool, typer.Option("--exec")] = False,
+    locked: Annotated[bool, typer.Option("--locked")] = False,
+    page_referenced: Annotated[bool, typer.Option("--page-referenced")] = False,
+    anon: Annotated[bool, typer.Option("--anon", help="Anonymous and swap-backed.")] = False,
+    lru_gen: Annotated[bool, typer.Option("--lru-gen", help="MGLRU is on.")] = False,
+    workingset: Annotated[bool, typer.Option("--workingset")] = False,
+    kernel: Kernels = None,
+    as_json: Json = False,
+) -> None:
+    """Show what reclaim decides about a folio that the reference walk has looked at."""
+    flags = references.VM_EXEC * executable | references.VM_LOCKED * locked
+    check = references.ReferenceCheck(
+        referenced, flags, page_referenced, anon, anon, lru_gen, workingset
+    )
+    found = {
+        name: asdict(references.page_check_references(rules, check))
+        for name, rules in _kernels(kernel).items()
+        if referenced >= 0 or references.gives_up(rules)
+    }
+    if not found:
+        raise errors.UsageError("--referenced -1", "no walk of these kernels gives up")
+    title = f"{referenced} referenced, {'anonymous' if anon else 'file'}"
+    table = _table(
+        title, "kernel", "decision", "PG_referenced after", "PG_workingset after", left=4
+    )
+    for name, row in found.items():
+        marks = ("set" if row[key] else "clear" for key in ("page_referenced", "workingset"))
+        table.add_row(name, row["decision"].value, *marks)
+    _show(as_json, {"check": asdict(check), "kernels": found}, table)
+
+
+# mapcount and mapping
+
+
+@app.command("mapcount")
+def thp_mapcount(
+    pages: Annotated[int, typer.Option(min=2, help="Base pages of the folio.")] = 512,
+    children: Count = 2,
+    kernel: Kernels = None,
+    as_json: Json = False,
+) -> None:
+    """Show the counters of a huge page through map, fork, split, unmap and exit."""
+    found = {name: _thp_history(rules, pages, children) for name, rules in _kernels(kernel).items()}
+    tables = []
+    for name, steps in found.items():
+        keys = ("folio_mapcount", "page_mapcount", "entire", "page_0", "double_map", "maybe_shared")
+        table = _table(f"{name}: a folio of {pages} pages, {children} children", "step", *_COUNTERS)
+        for step in steps:
+            table.add_row(step["step"], *(_cell(step[key]) for key in keys))
+        tables.append(table)
+    _show(as_json, {"pages": pages, "children": children, "kernels": found}, *tables)
+
+
+_COUNTERS = (
+    "folio\nmapcount", "page 0\nmapcount",
+    "entire\ncounter", "page 0\ncounter", "double\nmap", "maybe\nshared",
+)  # fmt: skip
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None else f"{value:,}"
+
+
+def _thp_history(rules: Semantics, pages: int, children: int) -> list[dict[str, Any]]:
+    folio = mapcount.map_pmd(rules, mapcount.new_folio(pages), mm=0)
+    steps = [_counters(rules, "mapped by one PMD", folio)]
+    for child in range(1, children + 1):
+        folio = mapcount.page_dup_rmap(rules, folio, child)
+    steps.append(_counters(rules, f"forked, {children} children", folio))
+    folio = mapcount.split_pmd(rules, folio, children)
+    steps.append(_counters(rules, "the last child's PMD split", folio))
+    folio = mapcount.unmap_pte(rules, folio, 0, children)
+    steps.append(_counters(rules, "its first page copied on write", folio))
+    for page in range(1, pages):
+        folio = mapcount.unmap_pte(rules, folio, page, children)
+    for child in range(1, children):
+        folio = mapcount.unmap_pmd(rules, folio, child)
+    steps.append(_counters(rules, "all children exited", folio))
+    folio = mapcount.unmap_pmd(rules, folio, 0)
+    return [*steps, _counters(rules, "parent exited", folio)]
+
+
+def _counters(rules: Semantics, step: str, folio: mapcount.Folio) -> dict[str, Any]:
+    try:
+        shared: bool | None = mapcount.folio_maybe_mapped_shared(rules, folio)
+    except ValueError:
+        shared = None
+    return {
+        "step": step,
+        "folio_mapcount": mapcount.folio_mapcount(rules, folio),
+        "page_mapcount": mapcount.page_mapcount(rules, folio, 0),
+        "entire": folio.entire,
+        "page_0": folio.pages[0],
+        "double_map": folio.double_map,
+        "maybe_shared": shared,
+    }
+
+
+@app.command("mapping")
+def page_mapping(
+    value: Annotated[
+        str, typer.Argument(help="A value of page->mapping, such as 0xffff888000100003.")
+    ],
+    kernel: Kernels = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a value of page->mapping means."""
+    try:
+        number = int(value, 0)
+    except ValueError:
+        number = -1
+    if not 0 <= number < 1 << 64:
+        raise errors.UsageError(value, "it is not a number of 64 bits", "0xffff888000100003")
+    found = {name: mapping.decode(rules, number) for name, rules in _kernels(kernel).items()}
+    table = _table(f"page->mapping = {number:#x}", "kernel", "kind", "pointer", "walked by", left=4)
+    for name, each in found.items():
+        walk = mapping.WALKS[each.kind]
+        table.add_row(
+            name, f"{each.kind.name} ({each.kind.value})", f"{each.pointer:#x}", walk or "-"
+        )
+    data = {
+        name: {"kind": each.kind.name, "pointer": each.pointer, "walk": mapping.WALKS[each.kind]}
+        for name, each in found.items()
+    }
+    _show(as_json, {"mapping": number, "kernels": data}, table)
