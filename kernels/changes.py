@@ -155,6 +155,13 @@ CHANGES = table(
         # What follows alters meaning, and is applied in `semantics.py`. Where a change leaves no
         # trace of its own, a neighbour of the same release is asked, and the row says so.
         Change(
+            "ksm",
+            commit="31dbd01f3143",
+            subject="ksm: Kernel SamePage Merging",
+            since="v2.6.32",
+            seen_by=every_kernel(),
+        ),
+        Change(
             "memory_failure",
             commit="6a46079cf57a",
             subject="HWPOISON: The high level memory error handler in the VM v7",
@@ -237,6 +244,13 @@ CHANGES = table(
             commit="2e30244a7cc1",
             subject="vmscan,tmpfs: treat used once pages on tmpfs as used once",
             since="v2.6.37",
+            seen_by=every_kernel(),
+        ),
+        Change(
+            "thp",
+            commit="71e3aac0724f",
+            subject="thp: transparent hugepage core",
+            since="v2.6.38",
             seen_by=every_kernel(),
         ),
         Change(

@@ -164,6 +164,7 @@ class Semantics:
     cow: Cow = Cow.SWAP_COUNT
     large_reuse: LargeReuse = LargeReuse.ONE_REFERENCE
     # KSM (mm/ksm.c)
+    ksm: bool = False
     ksm_walk: KsmWalk = KsmWalk.NONE
     ksm_migration: bool = False
     ksm_copy: KsmCopy = KsmCopy.NEVER_ASKED
@@ -174,6 +175,7 @@ class Semantics:
     ksm_checksum_first: bool = False
     # page->mapping and mapcounts
     mapping_bits: MappingBits = MappingBits.ANON
+    thp: bool = False
     large_mapcount: LargeMapcount = LargeMapcount.DOUBLE_MAP
     page_dup_rmap_checks: bool = True
     # memory failure (mm/memory-failure.c)
@@ -208,6 +210,7 @@ def _step(change: str, **sets: Any) -> Step:
 
 # In the order in which they went upstream.
 TIMELINE: tuple[Step, ...] = (
+    _step("ksm", ksm=True),
     _step("memory_failure", memory_failure=True),
     _step("hwpoison_injectors", hwpoison_injectors=True),
     _step("page_dup_rmap_plain", page_dup_rmap_checks=False),
@@ -220,6 +223,7 @@ TIMELINE: tuple[Step, ...] = (
     _step("used_once", used_once=True),
     _step("anon_vma_root", ksm_copy=KsmCopy.ROOT),
     _step("tmpfs_used_once", clean_only_file=True),
+    _step("thp", thp=True),
     _step("shared_file_pages_activate", shared_activates=True),
     _step("executable_pages_activate", exec_activates=ExecActivates.ANY),
     _step("anon_interval_tree", order=VmaOrder.INTERVAL_TREE),
@@ -327,4 +331,15 @@ PRESETS: Mapping[str, Semantics] = MappingProxyType(
 )
 
 # The ten commits that made today's reverse mapping, oldest first.
-SEEDS: tuple[str, ...] = tuple(step.change for step in TIMELINE[:10])
+SEEDS: tuple[str, ...] = (
+    "memory_failure",
+    "hwpoison_injectors",
+    "page_dup_rmap_plain",
+    "page_mapping_flags",
+    "ksm_swappable",
+    "ksm_anon_vma",
+    "ksm_migration",
+    "anon_vma_chains",
+    "do_wp_page_moves",
+    "used_once",
+)

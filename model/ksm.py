@@ -172,8 +172,11 @@ def merge(
     """
     Return ksmd's counters after full scans of pages with these contents, which never change.
 
-    Zero pages are not told apart (use_zero_pages=0), and there is one NUMA node.
+    Zero pages are not told apart (use_zero_pages=0), and there is one NUMA node. ValueError for a
+    kernel without KSM.
     """
+    if not semantics.ksm:
+        raise ValueError("this kernel has no KSM")
     trees, items = _Trees(), [_Item(content) for content in contents]
     limit = max_page_sharing if semantics.ksm_chains else len(items) + 1
     for _ in range(passes):

@@ -62,7 +62,9 @@ def unmap_pte(semantics: Semantics, folio: Folio, page: int, mm: int) -> Folio:
 
 
 def map_pmd(semantics: Semantics, folio: Folio, mm: int) -> Folio:
-    """Return the folio after `mm` mapped the whole of it by one PMD."""
+    """Return the folio after `mm` mapped the whole of it by one PMD. ValueError without THP."""
+    if not semantics.thp:
+        raise ValueError("this kernel has no transparent huge pages")
     if _pages_count_pmds(semantics, folio):
         folio = _count_pages(folio, +1)
     return _add_large_mapcount(semantics, replace(folio, entire=folio.entire + 1), mm)

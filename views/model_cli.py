@@ -57,6 +57,15 @@ def _kernels(names: list[str] | None) -> dict[str, Semantics]:
     return {name: PRESETS[name] for name in names or LAB}
 
 
+def _kernels_with(names: list[str] | None, feature: str) -> dict[str, Semantics]:
+    """Return the semantics asked for, each of which must have a feature: "ksm" or "thp"."""
+    found = _kernels(names)
+    for name, rules in found.items():
+        if not getattr(rules, feature):
+            raise errors.UsageError(f"--kernel {name}", f"it has no {feature.upper()}")
+    return found
+
+
 def _choice(kind: type[Named], option: str, text: str) -> Named:
     """Return the member of an enum that an option names."""
     names = {member.name.lower().replace("_", "-"): member for member in kind}
@@ -316,7 +325,7 @@ def ksm_walk(
     output: Output = None,
 ) -> None:
     """Show the walks of a KSM page that fork duplicated, and ksmd's counters after the merge."""
-    kernels = _kernels(kernel)
+    kernels = _kernels_with(kernel, "ksm")
     walks = {name: _ksm_walks(rules, pages, forks, scanned) for name, rules in kernels.items()}
     merged = {
         name: asdict(ksm.merge(rules, [0] * pages, 3, max_page_sharing))
@@ -499,7 +508,10 @@ def thp_mapcount(
     as_json: Json = False,
 ) -> None:
     """Show the counters of a huge page through map, fork, split, unmap and exit."""
-    found = {name: _thp_history(rules, pages, children) for name, rules in _kernels(kernel).items()}
+    found = {
+        name: _thp_history(rules, pages, children)
+        for name, rules in _kernels_with(kernel, "thp").items()
+    }
     tables = []
     for name, steps in found.items():
         keys = ("folio_mapcount", "page_mapcount", "entire", "page_0", "double_map", "maybe_shared")

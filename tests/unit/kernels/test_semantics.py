@@ -136,7 +136,8 @@ def test_the_seeds_are_the_ten_commits_up_to_2_6_34() -> None:
         "5ad6468801d2", "3ca7b3c5b64d", "db16826367fe", "21333b2b66b8", "6a46079cf57a",
     }  # fmt: skip
     assert PRESETS["v2.6.34"] == semantics.after(SEEDS[-1])
-    assert PRESETS["v2.6.31"] == semantics.before(SEEDS[0]) == Semantics()
+    assert [s.change for s in TIMELINE if s.change in SEEDS] == list(SEEDS)
+    assert PRESETS["v2.6.31"] == semantics.before("ksm") == Semantics()
 
 
 def test_a_change_that_is_no_step_has_no_before() -> None:

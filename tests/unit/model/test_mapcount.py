@@ -11,7 +11,8 @@ from rmapwatch.kernels.semantics import PRESETS, Semantics, after, before
 from rmapwatch.model import mapcount as m
 from rmapwatch.model.mapcount import Folio, new_folio
 
-SEMANTICS = [*PRESETS.values(), after("page_double_map_gone")]
+SEMANTICS = [after("thp"), *(PRESETS[k] for k in ("v5.10", "v6.1", "v6.12", "v7.3"))]
+SEMANTICS.append(after("page_double_map_gone"))
 Mapping = tuple[int, int | None]  # (mm, base page, or None for a PMD)
 
 
@@ -110,6 +111,11 @@ def test_unmapping_what_is_not_mapped_is_refused() -> None:
         for gone in (m.unmap_pmd, m.split_pmd):
             with pytest.raises(ValueError, match="no PMD"):
                 gone(semantics, new_folio(2), 0)
+
+
+def test_without_huge_pages_there_is_no_pmd() -> None:
+    with pytest.raises(ValueError, match="no transparent huge pages"):
+        m.map_pmd(before("thp"), new_folio(2), 0)
 
 
 def test_the_check_that_ksm_pages_could_not_pass() -> None:
