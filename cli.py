@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import sys
-import time
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.live import Live
 
 from . import __version__, errors
-from .collectors.frame import Frame, frame
 from .kernels.facts import KernelFacts
+from .lab import cli as lab_cli
 from .probes import session
-from .views import explain, plain
+from .views import explain, live
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,6 +23,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(lab_cli.app, name="lab")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Interval = Annotated[
@@ -54,47 +53,26 @@ def top(
     once: Annotated[bool, typer.Option("--once", help="Print one frame and exit.")] = False,
     as_json: Json = False,
     interval: Interval = 2.0,
+    or_lab: Annotated[
+        bool,
+        typer.Option("--or-lab", help="Where this kernel cannot be probed, show one of the lab."),
+    ] = False,
 ) -> None:
     """Show what reverse-map walks and reference checks cost, live."""
-    live = session.start(session.Request())
+    try:
+        attached = session.start(session.Request())
+    except errors.RmapwatchError as refused:
+        if not or_lab:
+            raise
+        print(f"rmapwatch: not of this kernel: {refused}", file=sys.stderr)
+        print("rmapwatch: of a kernel of the lab, under a fork storm:", file=sys.stderr)
+        lab_cli.top_command("fork-storm", once=once, as_json=as_json, interval=interval)
+        return
     session.drop_privileges()
-    if as_json or once:
-        _one_frame(live, interval, as_json)
+    if once:
+        live.one_frame(attached, interval, as_json)
     else:
-        _frames(live, interval)
-
-
-def _one_frame(live: session.Session, interval: float, as_json: bool) -> None:
-    before = live.sample()
-    time.sleep(interval)
-    show(frame(live.sample(), before), as_json)
-
-
-def _frames(live: session.Session, interval: float) -> None:
-    """Show frames until Ctrl-C: on a terminal in place, otherwise one after the other."""
-    console = Console()
-    before = live.sample()
-    with Live(console=console, screen=console.is_terminal, auto_refresh=False) as screen:
-        screen.update(plain.screen(frame(before)), refresh=True)
-        while True:
-            time.sleep(interval)
-            now = live.sample()
-            screen.update(plain.screen(frame(now, before)), refresh=True)
-            before = now
-
-
-def show(shown: Frame, as_json: bool) -> None:
-    """Print one frame on stdout."""
-    if as_json:
-        print_json(dataclasses.asdict(shown))
-    else:
-        Console().print(plain.screen(shown))
-
-
-def print_json(data: Any) -> None:
-    """Print `data` as JSON on stdout; absent is null."""
-    json.dump(data, sys.stdout, indent=1)
-    print()
+        live.frames(attached, interval, as_json)
 
 
 @app.command()
@@ -110,7 +88,7 @@ def probes(
     """Show which probe points resolve on this kernel, by which way, and why not."""
     rows = explain.resolved(_facts(facts_file))
     if as_json:
-        print_json([dataclasses.asdict(row) for row in rows])
+        live.print_json([dataclasses.asdict(row) for row in rows])
     else:
         Console().print(explain.table(rows, explained))
 

@@ -40,3 +40,9 @@ class NothingAttachedError(RmapwatchError):
     """No probe could be attached here, so there is nothing to show."""
 
     code = NOTHING_ATTACHED
+
+
+def of_code(code: int) -> type[RmapwatchError]:
+    """Return the error that has this exit code: what another process raised is raised again."""
+    kinds = (UsageError, NotPermittedError, NothingAttachedError)
+    return next((kind for kind in kinds if kind.code == code), RmapwatchError)

@@ -38,7 +38,12 @@ class ReferenceReading:
 
 @dataclass(frozen=True)
 class ProbeReading:
-    """A probe point: where and how it is attached, and what became of its calls so far."""
+    """
+    A probe point: where and how it is attached, and what became of its calls so far.
+
+    The last four say what ``missed`` is made of, and ``unmatched`` what it is not: see
+    `probes.sample.Account`.
+    """
 
     probe: str
     attached: str | None
@@ -48,6 +53,10 @@ class ProbeReading:
     exits: int | None
     in_flight: int | None
     missed: int | None
+    collided: int | None
+    stale: int | None
+    recursion: int | None
+    unmatched: int | None
 
 
 @dataclass(frozen=True)

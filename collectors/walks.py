@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, fields
 
-from ..probes.sample import Sample, WalkCounts
+from ..probes.sample import Account, Sample, WalkCounts
 from ..probes.state import count_bound, duration_bound_ns
 from .histograms import difference, quantile
 from .readings import EventReading, ProbeReading, ReferenceReading, WalkReading
@@ -59,24 +60,18 @@ def references(sample: Sample, last: Sample | None = None) -> list[ReferenceRead
 
 def probes(sample: Sample) -> list[ProbeReading]:
     """Return every probe point asked for: attached or why not, and its account."""
-    rows = []
-    for row in sample.attached:
-        account = sample.accounts[row.probe]
-        rows.append(
-            ProbeReading(
-                probe=row.probe,
-                attached=row.symbol,
-                mechanism=row.mechanism,
-                reason=row.reason,
-                entries=account.entries,
-                exits=account.exits,
-                in_flight=account.in_flight,
-                missed=account.missed,
-            )
+    attached = [
+        ProbeReading(
+            row.probe, row.symbol, row.mechanism, row.reason, **asdict(sample.accounts[row.probe])
         )
-    for probe, reason in sample.unavailable.items():
-        rows.append(ProbeReading(probe, None, None, reason, None, None, None, None))
-    return rows
+        for row in sample.attached
+    ]
+    nothing = dict.fromkeys(field.name for field in fields(Account))
+    missing = [
+        ProbeReading(probe, None, None, reason, **nothing)
+        for probe, reason in sample.unavailable.items()
+    ]
+    return attached + missing
 
 
 def events(sample: Sample) -> list[EventReading]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -116,33 +116,31 @@ def _files(paths: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def try_attach(facts: KernelFacts, btf: Btf | None) -> KernelFacts:
+MECHANISMS = (syscalls.FENTRY, syscalls.FEXIT, syscalls.KPROBE, syscalls.KRETPROBE)
+
+
+def try_attach(
+    facts: KernelFacts, btf: Btf, symbols: Iterable[str], mechanisms: Iterable[str] = MECHANISMS
+) -> KernelFacts:
     """
-    Return `facts` with what the kernel answered to really attaching to each traceable function.
+    Return `facts` with what the kernel answered to really attaching to each of `symbols`.
 
-    An empty program is loaded and attached by each mechanism and removed at once.
+    An empty program is loaded and attached by each of `mechanisms` and removed at once.
     """
-    prototypes = btf.functions(facts.functions) if btf else {}
-    tried = {
-        name: replace(found, attach=_answers(name, prototypes.get(name)))
-        for name, found in facts.functions.items()
-    }
-    return replace(facts, functions=tried)
+    ids = {name: prototype.btf_id for name, prototype in btf.functions(symbols).items()}
+    functions = dict(facts.functions)
+    for name in symbols:
+        answers = {mechanism: _answer(name, mechanism, ids.get(name)) for mechanism in mechanisms}
+        tried = functions[name]
+        functions[name] = replace(tried, attach={**tried.attach, **answers})
+    return replace(facts, functions=functions)
 
 
-def _answers(symbol: str, prototype: Prototype | None) -> Mapping[str, str]:
-    answers = {}
-    for mechanism in (syscalls.FENTRY, syscalls.FEXIT, syscalls.KPROBE, syscalls.KRETPROBE):
-        if mechanism in (syscalls.FENTRY, syscalls.FEXIT) and prototype is None:
-            answers[mechanism] = "no BTF prototype"
-            continue
-        answers[mechanism] = _answer(symbol, mechanism, prototype.btf_id if prototype else 0)
-    return answers
-
-
-def _answer(symbol: str, mechanism: str, btf_id: int) -> str:
+def _answer(symbol: str, mechanism: str, btf_id: int | None) -> str:
+    if mechanism in (syscalls.FENTRY, syscalls.FEXIT) and btf_id is None:
+        return "no BTF prototype"
     try:
-        program = syscalls.load(syscalls.EMPTY_PROGRAM, mechanism, "trial", btf_id)
+        program = syscalls.load(syscalls.EMPTY_PROGRAM, mechanism, "trial", btf_id or 0)
     except syscalls.RefusedError as refused:
         return str(refused)
     try:

@@ -93,7 +93,7 @@ def load(instructions: bytes, mechanism: str, name: str, btf_id: int = 0) -> int
             0,  # prog_ifindex
             _ATTACH_TYPE.get(mechanism, 0),
             *(0, 0, 0, 0, 0, 0, 0),  # no BTF of its own, no func_info, no line_info
-            btf_id,
+            btf_id if mechanism in _ATTACH_TYPE else 0,
         )
 
     try:
@@ -104,7 +104,7 @@ def load(instructions: bytes, mechanism: str, name: str, btf_id: int = 0) -> int
             return _bpf(_PROG_LOAD, attr(ctypes.addressof(log), _LOG_SIZE))
         except OSError:
             raise RefusedError(
-                refused.errno or 0, _last_words(log.value.decode("replace"))
+                refused.errno or 0, _last_words(log.value.decode(errors="replace"))
             ) from None
 
 

@@ -7,7 +7,7 @@ record with it takes `STRIDE` bytes and the whole ring can be read as one array.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 STRIDE = 128
@@ -89,6 +89,11 @@ WALK_BAILED, WALK_LOCKED, WALK_FILTERED = 1, 2, 4
 def type_number(event: str) -> int:
     """Return the number that stands in a record's `type`."""
     return list(EVENTS).index(event) + 1
+
+
+def mask(names: Iterable[str]) -> int:
+    """Return the word that asks the probes for these types of event."""
+    return sum(1 << type_number(name) for name in names)
 
 
 def fields(event: str) -> tuple[EventField, ...]:

@@ -11,11 +11,12 @@ as somebody holds the descriptors; when the last holder dies, the kernel detache
 from __future__ import annotations
 
 import importlib.util
+import mmap
 import os
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from rmapwatch.kernels.btf import Btf
     from rmapwatch.kernels.facts import KernelFacts
     from rmapwatch.probes.resolve import Candidate
+    from rmapwatch.probes.spec import ProbePoint
 
 
 def _adopt_package() -> None:
@@ -69,27 +71,29 @@ def serve(sock: socket.socket) -> None:
 
 
 def fulfil(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
-    """Return the manifest and the descriptors for `request` {"probes": [...], "ring_pages": n}."""
-    from rmapwatch.errors import NothingAttachedError
+    """Return the manifest and the descriptors for `request` (a `session.Request`, as a dict)."""
     from rmapwatch.kernels.read import addresses
     from rmapwatch.probes import catalogue, resolve, source
 
     headers_present()
     btf, facts = kernel()
     points = [p for p in catalogue.POINTS if p.name in set(request["probes"])]
+    facts = settle(points, facts, btf)
     candidates, unavailable = resolve.resolve_all(points, facts)
-    names = catalogue.WANTED.functions | catalogue.WANTED.data_symbols
-    build = source.Build(_possible_cpus(), request["ring_pages"], addresses(names))
-    module = compile_text(source.c_source(candidates, facts, build)) if candidates else None
     attached = Attached()
     attached.failures = [{"probe": u.point.name, "reason": u.reason} for u in unavailable]
-    maps = _maps(module, attached) if module else {}
+    if not candidates:
+        raise _nothing(attached)
+    names = catalogue.WANTED.functions | catalogue.WANTED.data_symbols
+    build = source.Build(_possible_cpus(), request["ring_pages"], addresses(names))
+    module = compile_text(source.c_source(candidates, facts, build))
+    maps = _maps(module, attached)
+    _ask_for_events(attached.fds[maps["control"]], request["events"])
     btf_ids = {name: p.btf_id for name, p in btf.functions(facts.functions).items()}
     for candidate in candidates:
         _attach(module, candidate, btf_ids, attached)
     if not attached.rows:
-        why = attached.failures[0]["reason"] if attached.failures else "no probe was asked for"
-        raise NothingAttachedError("no probe could be attached", why, "rmapwatch probes --explain")
+        raise _nothing(attached)
     return {
         "facts": facts.to_json(),
         "probes": [c.point.name for c in candidates],
@@ -99,6 +103,37 @@ def fulfil(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
         "possible_cpus": build.possible_cpus,
         "backend": "bcc",
     }, attached.fds
+
+
+def settle(points: Sequence[ProbePoint], facts: KernelFacts, btf: Btf) -> KernelFacts:
+    """
+    Return `facts` with the answers to trying what `points` resolve to, until none is untried.
+
+    What the kernel refuses falls to its next rung, or becomes unavailable, before anything is
+    compiled.
+    """
+    from rmapwatch.kernels.read import try_attach
+    from rmapwatch.probes import resolve
+
+    while True:
+        candidates, _ = resolve.resolve_all(points, facts)
+        untried = {
+            (candidate.source.symbol, mechanism)
+            for candidate in candidates
+            for mechanism in candidate.mechanisms
+            if mechanism not in facts.functions[candidate.source.symbol].attach
+        }
+        if not untried:
+            return facts
+        for symbol, mechanism in sorted(untried):
+            facts = try_attach(facts, btf, [symbol], [mechanism])
+
+
+def _nothing(attached: Attached) -> Exception:
+    from rmapwatch.errors import NothingAttachedError
+
+    why = attached.failures[0]["reason"] if attached.failures else "no probe was asked for"
+    return NothingAttachedError("no probe could be attached", why, "rmapwatch probes --explain")
 
 
 def kernel() -> tuple[Btf, KernelFacts]:
@@ -186,53 +221,50 @@ def _with_stderr(call: Callable[[], Any], failure: Callable[[str], Exception]) -
             os.close(saved)
 
 
-def _maps(module: Any, attached: Attached) -> dict[str, dict[str, int]]:
-    """Return for each map of the module its descriptor's place and its shape."""
+def _maps(module: Any, attached: Attached) -> dict[str, int]:
+    """Return for each map that the reader needs its descriptor's place."""
     from bcc import lib
+    from rmapwatch.probes import source
 
-    shapes = {}
-    for number in range(lib.bpf_num_tables(module.module)):
-        name = lib.bpf_table_name(module.module, number).decode()
-        shapes[name] = {
-            "fd": attached.keep(lib.bpf_table_fd_id(module.module, number)),
-            "value_size": lib.bpf_table_leaf_size_id(module.module, number),
-            "max_entries": lib.bpf_table_max_entries_id(module.module, number),
-        }
-    return shapes
+    return {
+        name: attached.keep(lib.bpf_table_fd(module.module, name.encode())) for name in source.MAPS
+    }
+
+
+def _ask_for_events(control: int, names: list[str]) -> None:
+    """Write into the control map which events are wanted, before any program runs."""
+    from rmapwatch.probes import events, source
+
+    at, _ = source.layout(()).find("control", "events")
+    with mmap.mmap(control, mmap.PAGESIZE) as page:
+        page[8 * at : 8 * at + 8] = events.mask(names).to_bytes(8, "little")
 
 
 def _attach(
     module: Any, candidate: Candidate, btf_ids: Mapping[str, int], attached: Attached
 ) -> None:
-    """Attach a probe point by its first rung that the kernel takes, or note why none was."""
+    """Attach a probe point, or note why the kernel refused it after all."""
     from rmapwatch.kernels import syscalls
-    from rmapwatch.probes import resolve
 
-    lost = []
-    for rung in candidate.rungs:
-        mechanisms = resolve.used(candidate.point, rung)
-        taken: list[tuple[int, int]] = []
-        try:
-            for mechanism in mechanisms:
-                taken.append(_attach_one(module, candidate.source.symbol, mechanism, btf_ids))
-        except syscalls.RefusedError as refused:
-            for program, link in taken:
-                os.close(link)
-                os.close(program)
-            lost.append(f"{'/'.join(mechanisms)}: {refused}")
-            continue
-        attached.rows.append(
-            {
-                "probe": candidate.point.name,
-                "symbol": candidate.source.symbol,
-                "mechanism": "+".join(mechanisms),
-                "reason": "; ".join([candidate.reason, *lost]),
-                "programs": [attached.keep(program) for program, _ in taken],
-                "links": [attached.keep(link) for _, link in taken],
-            }
-        )
+    taken: list[tuple[int, int]] = []
+    try:
+        for mechanism in candidate.mechanisms:
+            taken.append(_attach_one(module, candidate.source.symbol, mechanism, btf_ids))
+    except syscalls.RefusedError as refused:
+        for descriptor in (fd for pair in taken for fd in pair):
+            os.close(descriptor)
+        attached.failures.append({"probe": candidate.point.name, "reason": str(refused)})
         return
-    attached.failures.append({"probe": candidate.point.name, "reason": "; ".join(lost)})
+    attached.rows.append(
+        {
+            "probe": candidate.point.name,
+            "symbol": candidate.source.symbol,
+            "mechanism": "+".join(candidate.mechanisms),
+            "reason": candidate.reason,
+            "programs": [attached.keep(program) for program, _ in taken],
+            "links": [attached.keep(link) for _, link in taken],
+        }
+    )
 
 
 def _attach_one(

@@ -17,12 +17,17 @@ _KPROBE_ARGUMENTS = 6
 
 @dataclass(frozen=True)
 class Candidate:
-    """A probe point resolved: what to attach to, in which ways, and why these."""
+    """A probe point resolved: what to attach to, by which mechanisms, and why so."""
 
     point: ProbePoint
     source: Source
-    rungs: tuple[tuple[str, str], ...]
+    rung: tuple[str, str]
     reason: str
+
+    @property
+    def mechanisms(self) -> tuple[str, ...]:
+        """The mechanisms of the rung that the point needs: of its entry, of its exit, or both."""
+        return _used(self.point, self.rung)
 
 
 @dataclass(frozen=True)
@@ -39,12 +44,13 @@ def resolve(point: ProbePoint, facts: KernelFacts) -> Candidate | Unavailable:
         function = facts.functions.get(source.symbol)
         if function is None or not function.traceable:
             continue
-        refusals = {rung: _refusal(point, function, rung) for rung in LADDER}
-        rungs = tuple(rung for rung, why in refusals.items() if not why)
-        lost = [f"not {_name(rung)}: {why}" for rung, why in refusals.items() if why]
-        if rungs:
-            reason = "; ".join([f"{source.symbol} is traceable", *lost])
-            return Candidate(point, source, rungs, reason)
+        lost: list[str] = []
+        for rung in LADDER:
+            why = _refusal(point, function, rung)
+            if not why:
+                reason = "; ".join([f"{source.symbol} is traceable", *lost])
+                return Candidate(point, source, rung, reason)
+            lost.append(f"not {'/'.join(rung)}: {why}")
         return Unavailable(point, f"{source.symbol}: " + "; ".join(lost))
     return Unavailable(point, "this kernel has no traceable " + _either(point))
 
@@ -60,8 +66,7 @@ def resolve_all(
     )
 
 
-def used(point: ProbePoint, rung: tuple[str, str]) -> tuple[str, ...]:
-    """Return the mechanisms of `rung` that `point` needs: its entry's, its exit's or both."""
+def _used(point: ProbePoint, rung: tuple[str, str]) -> tuple[str, ...]:
     return tuple(m for m, side in zip(rung, (point.entry, point.exit), strict=True) if side)
 
 
@@ -69,7 +74,7 @@ def _refusal(point: ProbePoint, function: Function, rung: tuple[str, str]) -> st
     """Return why `rung` is out of the question, or ""."""
     if "fentry" in rung and function.params is None:
         return "no BTF prototype"
-    for mechanism in used(point, rung):
+    for mechanism in _used(point, rung):
         answer = function.attach.get(mechanism, "ok")
         if answer != "ok":
             return f"{mechanism} answered {answer}"
@@ -80,10 +85,6 @@ def _refusal(point: ProbePoint, function: Function, rung: tuple[str, str]) -> st
 
 def _needs_arguments(point: ProbePoint) -> bool:
     return any(source.args for source in point.sources)
-
-
-def _name(rung: tuple[str, str]) -> str:
-    return "/".join(rung)
 
 
 def _either(point: ProbePoint) -> str:

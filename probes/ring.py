@@ -8,6 +8,7 @@ there are not reordered with older loads, nor stores with older ones.
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import os
 
@@ -64,14 +65,34 @@ class Ring:
         return seq, batch
 
 
+def dtype(event: str) -> np.dtype[np.void]:
+    """Return the type of one slot of the ring that holds such an event."""
+    found: np.dtype[np.void] = np.dtype(events.numpy_fields(event))  # type: ignore[call-overload]
+    return found
+
+
 def decode(batch: Batch) -> dict[str, npt.NDArray[np.void]]:
     """Return the records of a batch by event type, as structured arrays in order of arrival."""
     if not len(batch):
         return {}
     kinds = batch[:, events.HEADER + events.offsets("walk")["type"]]
     return {
-        name: batch[kinds == events.type_number(name)]
-        .view(np.dtype(events.numpy_fields(name)))  # type: ignore[call-overload]
-        .reshape(-1)
+        name: batch[kinds == events.type_number(name)].view(dtype(name)).reshape(-1)
         for name in events.EVENTS
     }
+
+
+def hide_pointers(records: npt.NDArray[np.void], event: str, key: bytes) -> None:
+    """Replace, in place, the kernel addresses in `records` by a keyed hash; 0 stays 0."""
+    for member in events.EVENTS[event]:
+        if member.pointer:
+            unique, places = np.unique(records[member.name], return_inverse=True)
+            hidden = [_hidden(int(value), key) for value in unique]
+            records[member.name] = np.array(hidden, "<u8")[places]
+
+
+def _hidden(value: int, key: bytes) -> int:
+    if not value:
+        return 0
+    digest = hashlib.blake2b(value.to_bytes(8, "little"), digest_size=8, key=key).digest()
+    return int.from_bytes(digest, "little")

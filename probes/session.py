@@ -7,6 +7,7 @@ what the kernel counts per program it reads from the descriptors' fdinfo.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import mmap
 import os
@@ -34,9 +35,15 @@ _LOADER = Path(__file__).with_name("loader.py")
 
 @dataclass(frozen=True)
 class Request:
-    """What the loader is asked for: names of probe points, and the ring's size in pages."""
+    """
+    What the loader is asked for.
+
+    ``probes``: names of probe points. ``events``: types of event that go into the ring from the
+    first call on. ``ring_pages``: the ring's size, a power of two.
+    """
 
     probes: tuple[str, ...] = tuple(point.name for point in catalogue.POINTS)
+    events: tuple[str, ...] = ()
     ring_pages: int = RING_PAGES
 
 
@@ -55,14 +62,15 @@ def start(request: Request, python: str = DISTRIBUTION_PYTHON) -> Session:
         with theirs:
             loader = _spawn(python, theirs)
         try:
-            wire.send(ours, {"probes": request.probes, "ring_pages": request.ring_pages})
+            wire.send(ours, dataclasses.asdict(request))
             manifest, fds = wire.receive(ours)
         except (ConnectionError, OSError):
             raise _loader_gone(loader) from None
         finally:
             _end(loader)
     if "error" in manifest:
-        raise _refusal(manifest["error"])
+        told = manifest["error"]
+        raise errors.of_code(told["code"])(told["what"], told["why"], told["hint"])
     return Session(manifest, fds)
 
 
@@ -102,15 +110,6 @@ def _loader_gone(loader: subprocess.Popen[bytes]) -> errors.RmapwatchError:
     )
 
 
-def _refusal(error: dict[str, Any]) -> errors.RmapwatchError:
-    kinds = {
-        kind.code: kind
-        for kind in (errors.UsageError, errors.NotPermittedError, errors.NothingAttachedError)
-    }
-    kind = kinds.get(error["code"], errors.RmapwatchError)
-    return kind(error["what"], error["why"], error["hint"])
-
-
 @dataclass(frozen=True)
 class _Reading:
     """The state summed over CPUs; calls in flight, and calls skipped per program, by probe."""
@@ -140,34 +139,33 @@ class Session:
             row["probe"]: [_Program(fds[place]) for place in row["programs"]]
             for row in manifest["attached"]
         }
-        shapes = manifest["maps"]
-        self._state = self._map(fds, shapes["state"], "cpu_state")
-        self._work = self._map(fds, shapes["work"], "work")
-        self._control = self._map(fds, shapes["control"], "control")
+        maps = {name: fds[place] for name, place in manifest["maps"].items()}
+        self._state = self._map(maps["state"], "cpu_state")
+        self._work = self._map(maps["work"], "work")
+        self._control = self._map(maps["control"], "control")
         self._steps = source.steps_watched([a.symbol for a in self.attached], self.facts)
-        self._control[1] = self._steps
+        self._control[self._layout.find("control", "steps")[0]] = self._steps
         self._received = dict.fromkeys(events.EVENTS, 0)
-        self.ring_fd: int = fds[shapes["events"]["fd"]]
-        self.ring_size: int = shapes["events"]["max_entries"]
+        self.ring_fd = maps["events"]
+        self.ring_size = _fdinfo(self.ring_fd)["max_entries"]
 
-    def _map(self, fds: list[int], shape: dict[str, int], struct: str) -> memoryview:
+    def _map(self, fd: int, struct: str) -> memoryview:
         """Map an array map; check that its values are what this side believes them to be."""
-        expected = self._layout.words(struct) * 8
-        if shape["value_size"] != expected:
+        expected, info = self._layout.words(struct) * 8, _fdinfo(fd)
+        if info["value_size"] != expected:
             raise errors.RmapwatchError(
                 "the loader and the reader disagree",
-                f"{struct} is {shape['value_size']} bytes there and {expected} here",
+                f"{struct} is {info['value_size']} bytes there and {expected} here",
                 "install both from the same version of rmapwatch",
             )
-        fd = fds[shape["fd"]]
-        length = -(-expected * shape["max_entries"] // mmap.PAGESIZE) * mmap.PAGESIZE
+        length = -(-expected * info["max_entries"] // mmap.PAGESIZE) * mmap.PAGESIZE
         area = mmap.mmap(fd, length, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
         os.close(fd)
         return memoryview(area).cast("Q")
 
     def want_events(self, names: Sequence[str]) -> None:
         """Have the probes put events of these types, and no others, into the ring."""
-        self._control[0] = sum(1 << events.type_number(name) for name in names)
+        self._control[self._layout.find("control", "events")[0]] = events.mask(names)
 
     def received(self, event: str, count: int) -> None:
         """Note that `count` more events of a type came out of the ring."""
@@ -279,6 +277,16 @@ def _references(block: state.Block) -> dict[tuple[str, str, str], int]:
     return dict(zip(keys, block.array("references"), strict=True))
 
 
+def _fdinfo(fd: int) -> dict[str, int]:
+    """Return the numbers that the kernel tells of a descriptor."""
+    return _numbers(Path(f"/proc/self/fdinfo/{fd}").read_bytes())
+
+
+def _numbers(fdinfo: bytes) -> dict[str, int]:
+    pairs = (line.split() for line in fdinfo.decode().splitlines())
+    return {p[0].rstrip(":"): int(p[1]) for p in pairs if len(p) == 2 and p[1].isdecimal()}
+
+
 class _Program:
     """A loaded program's own counters, read from its descriptor's fdinfo."""
 
@@ -290,10 +298,7 @@ class _Program:
     def recursion_misses(self) -> int | None:
         """Return how often the kernel skipped it on re-entry; None where it does not say."""
         self._info.seek(0)
-        for line in self._info.read(4096).splitlines():
-            if line.startswith(b"recursion_misses:"):
-                return int(line.split()[1])
-        return None
+        return _numbers(self._info.read(4096)).get("recursion_misses")
 
 
 def drop_privileges() -> None:

@@ -17,6 +17,9 @@ BPF_DIR = Path(__file__).parent / "bpf"
 ARGUMENTS = ("folio", "rwc", "mapping", "index", "locked", "is_locked", "vm_flags", "ret")
 """The normalised arguments: every handler gets these, filled where the function has them."""
 
+MAPS = ("state", "work", "control", "events")
+"""The maps that the reader needs, as the C text names them."""
+
 _ABSENT = -1
 
 
@@ -154,12 +157,12 @@ def _op_function(
 
 
 def _stubs(number: int, candidate: Candidate, facts: KernelFacts) -> Iterator[str]:
-    """Yield the program of each mechanism that the candidate may be attached by."""
-    for entry, exit_ in candidate.rungs:
-        if candidate.point.entry:
-            yield from _stub(number, candidate, entry, candidate.point.entry, facts)
-        if candidate.point.exit:
-            yield from _stub(number, candidate, exit_, candidate.point.exit, facts)
+    """Yield the program of each side that the candidate watches."""
+    entry, exit_ = candidate.rung
+    if candidate.point.entry:
+        yield from _stub(number, candidate, entry, candidate.point.entry, facts)
+    if candidate.point.exit:
+        yield from _stub(number, candidate, exit_, candidate.point.exit, facts)
 
 
 def _stub(
@@ -191,7 +194,8 @@ def _fetch(
     if not traced:
         return f"a.{name} = PT_REGS_PARM{position + 1}(ctx);"
     ctype = params[position][1] if params else ""
-    if ctype.endswith("*") and not ctype.startswith(("struct ", "const struct ", "union ")):
-        # Older verifiers refuse to load a pointer to anything but a struct from the context.
+    if ctype.endswith("*"):
+        # As a plain number: the verifier lets nobody calculate with a typed pointer, and older ones
+        # refuse to load a pointer to anything but a struct.
         return f"bpf_probe_read_kernel(&a.{name}, 8, &ctx[{position}]);"
     return f"a.{name} = ctx[{position}];"

@@ -13,7 +13,7 @@ from ..kernels import read
 from ..kernels.btf import VMLINUX, Btf
 from ..kernels.facts import KernelFacts
 from ..probes import catalogue
-from ..probes.resolve import Candidate, Unavailable, resolve, used
+from ..probes.resolve import Candidate, Unavailable, resolve
 from .plain import ABSENT
 
 
@@ -37,13 +37,19 @@ def facts_here() -> KernelFacts:
         )
     try:
         btf = Btf.of_kernel() if VMLINUX.exists() else None
-        return read.try_attach(read.read_facts(catalogue.WANTED, btf), btf)
+        facts = read.read_facts(catalogue.WANTED, btf)
+        return facts if btf is None else read.try_attach(facts, btf, _candidates(facts))
     except FileNotFoundError:
         raise errors.NothingAttachedError(
             "this kernel cannot be probed",
             "tracefs is not there: the kernel has no function tracer, or it is not mounted",
             "mount -t tracefs tracefs /sys/kernel/tracing",
         ) from None
+
+
+def _candidates(facts: KernelFacts) -> list[str]:
+    symbols = {source.symbol for point in catalogue.POINTS for source in point.sources}
+    return sorted(name for name in symbols if facts.traceable(name))
 
 
 def saved_facts(path: str) -> KernelFacts:
@@ -66,7 +72,7 @@ def _row(answer: Candidate | Unavailable) -> Resolved:
     symbol = mechanism = None
     if isinstance(answer, Candidate):
         symbol = answer.source.symbol
-        mechanism = "+".join(used(point, answer.rungs[0]))
+        mechanism = "+".join(answer.mechanisms)
     return Resolved(
         point.name, symbol, mechanism, answer.reason, point.summary, point.kernel_source
     )

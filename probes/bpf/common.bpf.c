@@ -6,9 +6,14 @@
  * (the defines before this text); an offset of -1 says that this kernel has no such member.
  */
 
-BPF_F_TABLE("array", u32, struct cpu_state, state, POSSIBLE_CPUS, BPF_F_MMAPABLE);
-BPF_F_TABLE("array", u32, struct work, work, WORK_SLOTS, BPF_F_MMAPABLE);
-BPF_F_TABLE("array", u32, struct control, control, 1, BPF_F_MMAPABLE);
+/* Values as bytes: of a struct, bcc would compile code to print each of its members. */
+struct cpu_state_bytes { char bytes[sizeof(struct cpu_state)]; };
+struct work_bytes { char bytes[sizeof(struct work)]; };
+struct control_bytes { char bytes[sizeof(struct control)]; };
+
+BPF_F_TABLE("array", u32, struct cpu_state_bytes, state, POSSIBLE_CPUS, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, struct work_bytes, work, WORK_SLOTS, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, struct control_bytes, control, 1, BPF_F_MMAPABLE);
 BPF_RINGBUF_OUTPUT(events, RING_PAGES);
 
 static inline u64 read_u64(u64 base, s64 offset)
@@ -39,20 +44,20 @@ static inline struct cpu_state *this_cpu(void)
 {
 	u32 cpu = bpf_get_smp_processor_id();
 
-	return state.lookup(&cpu);
+	return (struct cpu_state *)state.lookup(&cpu);
 }
 
 static inline struct work *this_work(u32 tid)
 {
 	u32 slot = tid & (WORK_SLOTS - 1);
 
-	return work.lookup(&slot);
+	return (struct work *)work.lookup(&slot);
 }
 
 static inline bool wants_event(u32 type)
 {
 	u32 zero = 0;
-	struct control *c = control.lookup(&zero);
+	struct control *c = (struct control *)control.lookup(&zero);
 
 	return c && (c->events & (1ULL << type));
 }
@@ -61,15 +66,25 @@ static inline bool wants_event(u32 type)
 static inline bool steps_watched(u32 op)
 {
 	u32 zero = 0;
-	struct control *c = control.lookup(&zero);
+	struct control *c = (struct control *)control.lookup(&zero);
 
 	return c && (c->steps & (1ULL << op));
 }
 
-/* Bits that a value below 2^64 needs. */
-static inline u32 bit_length(u64 value)
+/*
+ * An index that the verifier can see is below the limit: the barrier keeps the compiler from
+ * checking the bound on one copy of the value and indexing with another.
+ */
+static inline u64 bounded(u64 index, u64 limit)
 {
-	u32 bits = 0;
+	asm volatile("" : "+r"(index));
+	return index < limit ? index : limit - 1;
+}
+
+/* Bits that a value needs. */
+static inline u64 bit_length(u64 value)
+{
+	u64 bits = 0;
 
 	if (value >> 32) { bits += 32; value >>= 32; }
 	if (value >> 16) { bits += 16; value >>= 16; }
@@ -77,23 +92,23 @@ static inline u32 bit_length(u64 value)
 	if (value >> 4) { bits += 4; value >>= 4; }
 	if (value >> 2) { bits += 2; value >>= 2; }
 	if (value >> 1) { bits += 1; value >>= 1; }
-	return bits + (u32)value;
+	return bits + value;
 }
 
 /* Slot i of a duration holds (2^(i-1), 2^i] ns. */
-static inline u32 duration_slot(u64 ns)
+static inline u64 duration_slot(u64 ns)
 {
-	u32 slot = ns ? bit_length(ns - 1) : 0;
+	u64 slot = ns ? bit_length(ns - 1) : 0;
 
-	return slot < SLOTS ? slot : SLOTS - 1;
+	return bounded(slot, SLOTS);
 }
 
 /* Counts to EXACT_COUNTS have a slot each; then the bounds are powers of two. */
-static inline u32 count_slot(u64 n)
+static inline u64 count_slot(u64 n)
 {
-	u32 slot = n <= EXACT_COUNTS ? n : bit_length(n - 1) + EXACT_COUNTS - EXACT_BITS;
+	u64 slot = n <= EXACT_COUNTS ? n : bit_length(n - 1) + EXACT_COUNTS - EXACT_BITS;
 
-	return slot < SLOTS ? slot : SLOTS - 1;
+	return bounded(slot, SLOTS);
 }
 
 static inline u64 pfn_of(u64 folio)

@@ -28,8 +28,7 @@ static inline int walk_enter(struct args *a, u32 kind)
 		return 0;
 	st->accounts[a->probe].entries++;
 	if (w->owner == tid) {
-		if (w->probe < PROBES)
-			st->accounts[w->probe].stale++;
+		st->accounts[bounded(w->probe, PROBES)].stale++;
 	} else if (w->owner) {
 		st->accounts[a->probe].collided++;
 		return 0;
@@ -135,7 +134,7 @@ static inline int walk_exit(struct args *a, u32 kind)
 	struct work *w = this_work(tid);
 	struct walk_cell *cell;
 	s32 mapcount, ptes, vmas;
-	u32 op;
+	u64 op;
 
 	if (!st || !w)
 		return 0;
@@ -143,9 +142,7 @@ static inline int walk_exit(struct args *a, u32 kind)
 		st->accounts[a->probe].unmatched++;
 		return 0;
 	}
-	op = w->op;
-	if (op >= OPS)
-		return 0;
+	op = bounded(w->op, OPS);
 	ns = now - w->start;
 	mapcount = mapcount_of(w->folio);
 	ptes = ptes_of(w, mapcount);
@@ -180,8 +177,8 @@ static inline int walk_exit(struct args *a, u32 kind)
 
 static inline int reference_exit(struct args *a)
 {
-	u64 now = bpf_ktime_get_ns(), ids = bpf_get_current_pid_tgid(), walk = 0, flags;
-	u32 tid = ids, lru, result, cell;
+	u64 now = bpf_ktime_get_ns(), ids = bpf_get_current_pid_tgid(), walk = 0, flags, cell;
+	u32 tid = ids;
 	struct cpu_state *st = this_cpu();
 	struct work *w = this_work(tid);
 	struct reference_event *e;
@@ -195,11 +192,10 @@ static inline int reference_exit(struct args *a)
 		w->reference_walk = 0;
 	}
 	flags = read_u64(a->folio, FOLIO_FLAGS);
-	lru = flags & (1ULL << PG_SWAPBACKED) ? LRU_ANON : LRU_FILE;
-	result = referenced < 0 ? 0 : referenced > 1 ? 3 : referenced + 1;
-	cell = (!!a->is_locked * LRUS + lru) * RESULTS + result;
-	if (cell < CALLERS * LRUS * RESULTS)
-		st->references[cell]++;
+	cell = a->is_locked ? LRUS * RESULTS : 0;
+	cell += flags & (1ULL << PG_SWAPBACKED) ? LRU_ANON * RESULTS : LRU_FILE * RESULTS;
+	cell += referenced < 0 ? 0 : referenced == 0 ? 1 : referenced == 1 ? 2 : 3;
+	st->references[bounded(cell, CALLERS * LRUS * RESULTS)]++;
 	if (!wants_event(EVENT_REFERENCE))
 		return 0;
 	st->produced[EVENT_REFERENCE - 1]++;

@@ -1,6 +1,7 @@
 """Imports run one way, and the layout stays what it is."""
 
 import ast
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -20,13 +21,14 @@ MAY_IMPORT = {
     "views": {"errors", "kernels", "probes", "collectors", "model"},
     "lab": {"errors", "kernels", "probes", "collectors", "views", "model"},
     "cli": {"errors", "kernels", "probes", "collectors", "views", "lab"},
+    "__main__": {"cli"},
 }
 # The model knows kernels by their semantics alone.
 MODEL_MODULES = {"kernels.semantics"}
 
 
 def modules() -> list[Path]:
-    folders = [ROOT / p.removeprefix("rmapwatch").lstrip(".") for p in packages()]
+    folders = [ROOT.joinpath(*package.split(".")[1:]) for package in packages()]
     return sorted(f for folder in folders for f in folder.glob("*.py"))
 
 
@@ -77,13 +79,18 @@ def test_imports_run_one_way(path: Path) -> None:
             assert any(module.startswith(allowed) for allowed in MODEL_MODULES), module
 
 
+# Folders of data that setuptools wants to see listed as packages.
+DATA_FOLDERS = {"rmapwatch.probes.bpf"}
+
+
 def test_packages_are_the_folders() -> None:
-    folders = {p.parent.name for p in ROOT.glob("*/__init__.py") if p.parent.name != "tests"}
-    assert {p.removeprefix("rmapwatch.") for p in packages() if p != "rmapwatch"} == folders
+    found = {p.parent.relative_to(ROOT) for p in (*ROOT.glob("[a-z]*/**/__init__.py"),)}
+    folders = {".".join(("rmapwatch", *p.parts)) for p in found if p.parts[0] != "tests"}
+    assert set(packages()) == {"rmapwatch"} | folders | DATA_FOLDERS
 
 
 def test_nothing_is_imported_by_its_bare_name() -> None:
-    bare = {name_of(path).split(".")[0] for path in modules()} - {"__init__"}
+    bare = {name_of(path).split(".")[0] for path in modules()} - {"__init__", "__main__"}
     loaded = {
         name
         for name in bare & sys.modules.keys()
@@ -111,6 +118,11 @@ def test_the_loader_needs_the_standard_library_alone() -> None:
                 if depth and inner.exists() and inner not in seen:
                     todo.append(inner)
     assert ROOT / "probes" / "source.py" in seen
+
+
+def test_the_command_line_starts_without_numpy() -> None:
+    code = "import sys, rmapwatch.cli; sys.exit(bool({'numpy', 'matplotlib'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_only_the_table_of_changes_knows_versions() -> None:

@@ -1,0 +1,5 @@
+"""`python -m rmapwatch`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,132 @@
+"""``rmapwatch lab``: the commands that deal with kernels in virtual machines."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from .. import errors
+from . import accel, apt, kernels, report, run
+from .kernels import LabKernel
+
+app = typer.Typer(no_args_is_help=True, help="Real kernels in virtual machines.")
+
+DEFAULT_KERNEL = "6.1"
+
+_stderr = Console(stderr=True, highlight=False)
+
+
+@app.callback()
+def lab() -> None:
+    """Boot real kernels in virtual machines and run known workloads in them."""
+
+
+@app.command("kernels")
+def kernels_command(
+    fetch: Annotated[
+        str | None, typer.Option(metavar="SERIES|all", help="Download a kernel, or all of them.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    retry_kvm: Annotated[bool, typer.Option(help="Try once more whether KVM works here.")] = False,
+) -> None:
+    """Show the kernels of the lab and what guests run on; with --fetch, get them first."""
+    for series in _chosen(fetch):
+        apt.fetch(series, _stderr.print)
+    here = kernels.installed()
+    if retry_kvm:
+        _try_kvm(here)
+    if as_json:
+        print(_json(here))
+    else:
+        Console().print(_table(here))
+
+
+Kernel = Annotated[
+    str,
+    typer.Option(
+        "--kernel", "-k", metavar="SERIES|PATH", help="A series of the lab, or a bzImage."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("run")
+def run_command(
+    scenario: Annotated[str, typer.Argument(help="The scenario, such as fork-storm.")],
+    kernel: Kernel = DEFAULT_KERNEL,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Keep events and ledger in this folder.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run a scenario once under all probes and hold what was seen against what must be."""
+    result = run.run(run.Wanted(scenario, kernel, out), _progress)
+    if as_json:
+        print(json.dumps(result, indent=1))
+    else:
+        Console().print(report.screen(result))
+    if any(rule["agrees"] is False for rule in result["agreement"]):
+        raise typer.Exit(errors.FAILED)
+
+
+@app.command("top")
+def top_command(
+    scenario: Annotated[str, typer.Argument(help="The scenario, such as fork-storm.")],
+    kernel: Kernel = DEFAULT_KERNEL,
+    once: Annotated[bool, typer.Option("--once", help="Print one frame and exit.")] = False,
+    as_json: Json = False,
+    interval: Annotated[float, typer.Option("--interval", "-i", min=0.5, max=3600)] = 2.0,
+) -> None:
+    """Show `rmapwatch top` of a guest in which a scenario goes on and on."""
+    wanted = run.Wanted(scenario, kernel, json=as_json, once=once, interval=interval)
+    run.top(wanted, _progress)
+
+
+@app.command("facts")
+def facts_command(kernel: Kernel = DEFAULT_KERNEL) -> None:
+    """Print the facts of a kernel as JSON: symbols, offsets, and what really attaches."""
+    print(run.facts(kernel, _progress).to_json(), end="")
+
+
+def _progress(line: str) -> None:
+    _stderr.print(line, markup=False)
+
+
+def _chosen(fetch: str | None) -> list[str]:
+    if fetch == "all":
+        return list(kernels.SUITES)
+    if fetch and fetch not in kernels.SUITES:
+        raise typer.BadParameter(f"{fetch} is none of {', '.join(kernels.SUITES)}, all")
+    return [fetch] if fetch else []
+
+
+def _try_kvm(here: list[LabKernel]) -> None:
+    kernel = here[-1] if here else kernels.find(next(iter(kernels.SUITES)))
+    _stderr.print(f"trying KVM with {kernel.release}, {accel.TRIAL_SECONDS} s at most")
+    verdict = accel.accelerator(kernel, retry=True)
+    _stderr.print(f"guests run on {verdict.accel}: {verdict.reason}")
+
+
+def _table(here: list[LabKernel]) -> Table:
+    table = Table("series", "suite", "release", "folder")
+    fetched = {kernel.series: kernel for kernel in here}
+    for series, suite in kernels.SUITES.items():
+        release = fetched[series].release if series in fetched else "-"
+        table.add_row(series, suite, release, str(kernels.folder(series)))
+    verdict = accel.remembered()
+    table.caption = f"guests run on {verdict.accel}: {verdict.reason}" if verdict else None
+    return table
+
+
+def _json(here: list[LabKernel]) -> str:
+    fetched = {kernel.series: asdict(kernel) for kernel in here}
+    verdict = accel.remembered()
+    found = {series: fetched.get(series) for series in kernels.SUITES}
+    answer = {"kernels": found, "accelerator": asdict(verdict) if verdict else None}
+    return json.dumps(answer, indent=2, default=str)

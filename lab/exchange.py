@@ -1,0 +1,13 @@
+"""What the host and the agent in the guest leave for each other in the guest's working folder."""
+
+WANTED = "wanted.json"
+"""From the host: what the agent is to do."""
+
+RESULT = "result.json"
+"""From the agent: what it found."""
+
+ERROR = "error.json"
+"""From the agent: the error that a user can act on, raised again on the host."""
+
+AGENT = "rmapwatch.lab.agent"
+"""The module that the guest runs."""

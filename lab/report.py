@@ -1,0 +1,43 @@
+"""The screen of `rmapwatch lab run`: what was seen, and whether it agrees with what must be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ..views.plain import ABSENT, duration, number
+
+_VERDICT = {True: "yes", False: "NO", None: "not exercised"}
+
+
+def screen(result: dict[str, Any]) -> RenderableType:
+    """Return the result of a run as tables."""
+    title = f"{result['scenario']} on {result['kernel']}, backend {result['backend']}"
+    lost = result["events"]
+    told = f"events: {lost['produced']} produced, {lost['received']} received, {lost['lost']} lost"
+    return Group(Text(title), _walks(result["walks"]), _rules(result["agreement"]), Text(told))
+
+
+def _walks(rows: list[dict[str, Any]]) -> Table:
+    table = Table(title="reverse-map walks", title_justify="left", box=None, pad_edge=False)
+    for place, column in enumerate(("op", "kind", "walks", "vmas", "ptes", "time", "p50", "p99")):
+        table.add_column(column, justify="left" if place < 2 else "right")
+    for row in rows:
+        counts = [number(row[key]) for key in ("walks", "vmas", "ptes")]
+        times = [duration(row[key]) for key in ("seconds", "p50", "p99")]
+        table.add_row(row["op"], row["kind"], *counts, *times)
+    return table
+
+
+def _rules(rows: list[dict[str, Any]]) -> Table:
+    table = Table(title="agreement", title_justify="left", box=None, pad_edge=False)
+    table.add_column("rule", overflow="fold")
+    for column in ("predicted", "observed", "agrees"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        observed = ABSENT if row["observed"] is None else number(row["observed"])
+        table.add_row(row["rule"], number(row["predicted"]), observed, _VERDICT[row["agrees"]])
+    return table

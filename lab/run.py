@@ -1,0 +1,131 @@
+"""The host's side of a scenario: fetch the kernel, build the workload, boot, bring the result."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import errors
+from ..kernels.facts import KernelFacts
+from . import apt, boot, exchange, kernels, scenarios, workloads
+from .qemu import Machine
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of a guest; `json`, `once` and `interval` are those of `rmapwatch top`."""
+
+    scenario: str
+    kernel: str
+    out: Path | None = None
+    json: bool = False
+    once: bool = False
+    interval: float = 2.0
+
+
+def run(wanted: Wanted, progress: Progress) -> dict[str, Any]:
+    """
+    Run a scenario once in a guest and return what was found; files are left in `wanted.out`.
+
+    Raise what the guest raised, or RmapwatchError where it broke down.
+    """
+    with _folder(wanted.out) as name:
+        out = Path(name)
+        _boot(wanted, "run", out, Machine(), progress)
+        result: dict[str, Any] = json.loads((out / exchange.RESULT).read_text())
+        return result
+
+
+def top(wanted: Wanted, progress: Progress) -> None:
+    """Show `rmapwatch top` of a guest in which the scenario goes on and on."""
+    with tempfile.TemporaryDirectory(prefix="rmapwatch-lab-") as name:
+        interactive = not (wanted.once or wanted.json) and sys.stdout.isatty()
+        machine = Machine(interactive=interactive, timeout_s=_DAY_S)
+        _boot(wanted, "top", Path(name), machine, progress)
+
+
+_DAY_S = 86400.0
+
+
+def _folder(out: Path | None) -> Any:
+    """Return a context manager for the folder that the guest leaves its files in."""
+    if out is None:
+        return tempfile.TemporaryDirectory(prefix="rmapwatch-lab-")
+    out.mkdir(parents=True, exist_ok=True)
+    return _Kept(out)
+
+
+class _Kept:
+    def __init__(self, out: Path) -> None:
+        self._out = out
+
+    def __enter__(self) -> str:
+        return str(self._out)
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the folder as it is."""
+
+
+def facts(kernel: str, progress: Progress) -> KernelFacts:
+    """Return the facts of a kernel, read and tried in a guest of it."""
+    with tempfile.TemporaryDirectory(prefix="rmapwatch-lab-") as name:
+        out = Path(name)
+        _ask({"what": "facts"}, at_hand(kernel, progress), out, Machine(), progress)
+        return KernelFacts.from_json((out / exchange.RESULT).read_text())
+
+
+def _boot(wanted: Wanted, what: str, out: Path, machine: Machine, progress: Progress) -> None:
+    scenario = scenarios.find(wanted.scenario)
+    kernel = at_hand(wanted.kernel, progress)
+    request = {
+        "what": what,
+        "scenario": scenario.name,
+        "program": str(workloads.build(scenario.workload)),
+        "json": wanted.json,
+        "once": wanted.once,
+        "interval": wanted.interval,
+    }
+    _ask(request, kernel, out, machine, progress)
+
+
+def _ask(
+    request: dict[str, Any],
+    kernel: kernels.LabKernel,
+    out: Path,
+    machine: Machine,
+    progress: Progress,
+) -> None:
+    """Boot `kernel`, have the agent do what `request` says, and raise what it raised."""
+    for name in (exchange.RESULT, exchange.ERROR):
+        (out / name).unlink(missing_ok=True)
+    (out / exchange.WANTED).write_text(json.dumps(request))
+    progress(f"booting {kernel.release}")
+    argv = [sys.executable, "-m", exchange.AGENT]
+    on_line = print if request["what"] == "top" else progress
+    result = boot.run_guest(kernel, argv, out, machine, on_line)
+    if (out / exchange.ERROR).exists():
+        raise _error(json.loads((out / exchange.ERROR).read_text()))
+    if result.exit_code:
+        raise errors.RmapwatchError(
+            "the guest's reader failed",
+            f"exit status {result.exit_code}",
+            f"its last words are above; the kernel's: tail {result.log_path}",
+        )
+
+
+def at_hand(name: str, progress: Progress) -> kernels.LabKernel:
+    """Return the kernel of that name, fetched now where it is one of the lab and not here yet."""
+    if name in kernels.SUITES and not kernels.folder(name).is_dir():
+        return apt.fetch(name, progress)
+    return kernels.find(name)
+
+
+def _error(told: dict[str, Any]) -> errors.RmapwatchError:
+    return errors.of_code(told["code"])(told["what"], told["why"], told["hint"])

@@ -1,0 +1,82 @@
+/* What every workload of the lab shares: the ledger it prints, and how it fails. */
+#ifndef RMAPWATCH_LEDGER_H
+#define RMAPWATCH_LEDGER_H
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/*
+ * Where the memory of a workload lies. Programs and libraries lie elsewhere, so the index of a
+ * page (address >> 12) tells whether it is the workload's.
+ */
+#define LEDGER_BASE 0x600000000000UL
+
+static inline void die(const char *what)
+{
+	fprintf(stderr, "%s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+/* CLOCK_MONOTONIC in ns: the clock of the kernel's own events. */
+static inline unsigned long long now_ns(void)
+{
+	struct timespec ts;
+
+	if (clock_gettime(CLOCK_MONOTONIC, &ts))
+		die("clock_gettime");
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+static int ledger_fresh = 1;
+
+static inline void open_object(const char *key)
+{
+	if (key)
+		printf("%s\"%s\": ", ledger_fresh ? "" : ", ", key);
+	printf("{");
+	ledger_fresh = 1;
+}
+
+static inline void close_object(void)
+{
+	printf("}");
+	ledger_fresh = 0;
+}
+
+/* Print "key": value, with a comma before all but the first of an object. */
+__attribute__((format(printf, 2, 3)))
+static inline void field(const char *key, const char *format, ...)
+{
+	va_list values;
+
+	printf("%s\"%s\": ", ledger_fresh ? "" : ", ", key);
+	va_start(values, format);
+	vprintf(format, values);
+	va_end(values);
+	ledger_fresh = 0;
+}
+
+/* Print the counters of /proc/vmstat that say what reclaim did, as an object. */
+static inline void vmstat_field(const char *key)
+{
+	static const char *const wanted[] = { "pgscan_", "pgsteal_", "pswpout", "pswpin" };
+	char name[64];
+	long long value;
+	FILE *file = fopen("/proc/vmstat", "r");
+
+	if (!file)
+		die("/proc/vmstat");
+	open_object(key);
+	while (fscanf(file, "%63s %lld", name, &value) == 2)
+		for (size_t i = 0; i < sizeof(wanted) / sizeof(*wanted); i++)
+			if (!strncmp(name, wanted[i], strlen(wanted[i])))
+				field(name, "%lld", value);
+	close_object();
+	fclose(file);
+}
+
+#endif

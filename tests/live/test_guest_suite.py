@@ -1,0 +1,103 @@
+"""The live tests, in one guest of each kernel that is asked for (RMAPWATCH_KERNELS)."""
+
+import json
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from rmapwatch.lab import boot, kernels, run, workloads
+from rmapwatch.lab.qemu import Machine
+
+pytestmark = pytest.mark.lab
+
+GUEST_TESTS = Path(__file__).parents[1] / "guest"
+KERNELS = os.environ.get("RMAPWATCH_KERNELS", "6.1").split()
+
+# Tests that a kernel of the lab may skip, with the reason: any other skip is a failure.
+EXPECTED_SKIPS: dict[str, dict[str, str]] = {series: {} for series in kernels.SUITES}
+
+# The guest's pytest takes the whole suite, so a test that is lost is noticed here.
+EXPECTED_TESTS = {
+    path.stem: path.read_text().count("\ndef test_") for path in GUEST_TESTS.glob("test_*.py")
+}
+
+
+@pytest.fixture(scope="module", params=KERNELS)
+def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ET.Element:
+    """The guest's own report of the suite on one kernel."""
+    out = tmp_path_factory.mktemp(f"guest-{request.param}")
+    kernel = run.at_hand(request.param, print)
+    argv = [
+        "env",
+        f"RMAPWATCH_FORK_STORM={workloads.build('fork_storm')}",
+        f"RMAPWATCH_SERIES={request.param}",
+        sys.executable, "-m", "pytest", str(GUEST_TESTS), "-v", "-s", "-p", "no:cacheprovider",
+        f"--junitxml={out}/report.xml", f"--rootdir={GUEST_TESTS.parents[1]}", "--durations=0",
+    ]  # fmt: skip
+    result = boot.run_guest(kernel, argv, out, Machine(timeout_s=1500), print)
+    print(
+        f"{request.param}: booted in {result.seconds_boot:.0f} s, all took {result.seconds:.0f} s"
+    )
+    assert (out / "report.xml").exists(), f"pytest ended with {result.exit_code}"
+    tree = ET.parse(out / "report.xml").getroot()
+    tree.set("series", request.param)
+    tree.set("exit_code", str(result.exit_code))
+    return tree
+
+
+def test_all_pass(report: ET.Element) -> None:
+    cases = report.findall(".//testcase")
+    bad = [
+        f"{case.get('name')}: {problem.get('message')}\n{problem.text}"
+        for case in cases
+        for problem in (*case.findall("failure"), *case.findall("error"))
+    ]
+    assert not bad, "\n".join(bad)
+    assert report.get("exit_code") == "0"
+
+
+def test_no_test_is_lost(report: ET.Element) -> None:
+    ran: dict[str, set[str]] = {}
+    for case in report.findall(".//testcase"):
+        module = str(case.get("classname")).rpartition(".")[2]
+        ran.setdefault(module, set()).add(str(case.get("name")).partition("[")[0])
+    assert {module: len(names) for module, names in ran.items()} == EXPECTED_TESTS
+
+
+def test_only_expected_skips(report: ET.Element) -> None:
+    skipped = {
+        str(case.get("name")): str(case.find("skipped").get("message"))
+        for case in report.findall(".//testcase")
+        if case.find("skipped") is not None
+    }
+    assert skipped == EXPECTED_SKIPS[str(report.get("series"))]
+
+
+@pytest.mark.parametrize("series", KERNELS)
+def test_the_command_line_runs_the_storm(
+    series: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """`rmapwatch lab run fork-storm --json`, as a user types it."""
+    command = [Path(sys.executable).with_name("rmapwatch"), "lab", "run", "fork-storm"]
+    done = subprocess.run(
+        [*command, "--kernel", series, "--json", "-o", str(tmp_path)],
+        stdout=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0
+    result = json.loads(done.stdout)
+    keys = {"kernel", "backend", "walks", "probes", "events", "ledger", "agreement"}
+    assert keys <= result.keys()
+    assert {"op", "kind", "walks", "vmas", "ptes", "seconds", "p50", "p99"} <= result["walks"][
+        0
+    ].keys()
+    rules = {rule["rule"]: rule for rule in result["agreement"]}
+    assert not [rule for rule in rules.values() if rule["agrees"] is False]
+    one_vma = rules["an uncontended reference walk of a child's page enters 1 VMA"]
+    assert one_vma["agrees"]
+    assert one_vma["observed"] > 2000
+    assert {"walk.npy", "reference.npy", "ledger.json", "result.json"} <= {
+        path.name for path in tmp_path.iterdir()
+    }
