@@ -16,6 +16,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any
 
+from ..errors import RmapwatchError
 from .changes import CHANGES
 from .facts import KernelFacts
 
@@ -278,6 +279,11 @@ TIMELINE: tuple[Step, ...] = (
 )
 
 
+# What each kernel that can be attached to has, and its facts show if they are complete: one that
+# asks a struct, one an enum, one a file.
+ON_EVERY_KERNEL = ("anon_vma_chains", "anon_used_once", "ksm_chains")
+
+
 def fold(changes: Iterable[str]) -> Semantics:
     """Return the semantics of a kernel that has exactly these changes, keys of `CHANGES`."""
     wanted = set(changes)
@@ -289,7 +295,19 @@ def fold(changes: Iterable[str]) -> Semantics:
 
 
 def semantics_of(facts: KernelFacts) -> Semantics:
-    """Return the semantics of the kernel with these facts."""
+    """
+    Return the semantics of the kernel with these facts.
+
+    RmapwatchError if they were recorded before all was asked that is needed here: what is missing
+    in facts reads as absent in the kernel, and would be a wrong answer without a word.
+    """
+    missing = [key for key in ON_EVERY_KERNEL if not CHANGES[key].seen_by(facts)]
+    if missing:
+        raise RmapwatchError(
+            f"the facts of {facts.release}",
+            f"they do not tell {', '.join(missing)}, which every kernel here has",
+            "record the facts of this kernel again",
+        )
     return fold(step.change for step in TIMELINE if CHANGES[step.change].seen_by(facts))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from rmapwatch.errors import RmapwatchError
 from rmapwatch.kernels import semantics
 from rmapwatch.kernels.changes import CHANGES
 from rmapwatch.kernels.facts import Function, KernelFacts, Struct
@@ -108,6 +109,12 @@ V7_3 = dataclasses.replace(
 )
 def test_the_facts_of_a_lab_kernel_give_its_preset(preset: str, facts: KernelFacts) -> None:
     assert semantics.semantics_of(facts) == PRESETS[preset]
+
+
+def test_facts_that_were_not_asked_enough_are_refused() -> None:
+    for without in ({"structs": {}}, {"enums": {}}, {"files": {}}):
+        with pytest.raises(RmapwatchError, match="the facts of 6.12.0"):
+            semantics.semantics_of(dataclasses.replace(V6_12, **without))
 
 
 def test_every_step_is_a_known_change_and_sets_known_fields() -> None:
