@@ -67,7 +67,8 @@ def test_not_maybe_shared_is_certain(data: st.DataObject) -> None:
     if folio.large and not m.folio_maybe_mapped_shared(semantics, folio):
         assert len(owners) <= 1
     counted = Counter(mm for mm, _ in truth.elements())
-    assert all(counted[mm] == count for mm, count in folio.mm_ids) or len(owners) > 2
+    # A mm that found no slot at first, and takes one later, is counted from then on.
+    assert all(counted[mm] >= count > 0 for mm, count in folio.mm_ids)
 
 
 def test_a_double_mapped_thp() -> None:
