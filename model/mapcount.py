@@ -202,13 +202,18 @@ def _sub_large_mapcount(semantics: Semantics, folio: Folio, mm: int) -> Folio:
     )
 
 
+def tracks_owners(semantics: Semantics) -> bool:
+    """Return whether a kernel knows which mms map a large folio."""
+    return semantics.large_mapcount is LargeMapcount.MM_IDS
+
+
 def folio_maybe_mapped_shared(semantics: Semantics, folio: Folio) -> bool:
     """
     Return whether the folio may be mapped by more than one mm; false is certain.
 
-    ValueError before `LargeMapcount.MM_IDS`, whose kernels guess.
+    ValueError unless the kernel `tracks_owners`: before, it guesses.
     """
-    if semantics.large_mapcount is not LargeMapcount.MM_IDS:
+    if not tracks_owners(semantics):
         raise ValueError("this kernel does not know which mm maps a folio")
     if not folio.large:
         return folio_mapcount(semantics, folio) > 1

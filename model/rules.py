@@ -12,7 +12,7 @@ from itertools import product
 from typing import Any
 
 from ..kernels.semantics import Linking, Mglru, Semantics
-from . import cow, ksm, mapcount, mapping, references, rmap
+from . import cow, ksm, mapcount, mapping, references, rmap, scenarios
 from . import memory_failure as mf
 
 Values = Mapping[str, Any]  # what a row writes -> what the function gets
@@ -106,9 +106,7 @@ N = 5  # children of the storm's table
 
 
 def _storm(semantics: Semantics, case: list[rmap.Operation], owner: int) -> str:
-    ops: list[rmap.Operation] = [rmap.Map(0, 0, 0x1000, 1), rmap.Write(0, 0, 0)]
-    ops += [rmap.Fork(0, child) for child in range(1, N + 1)]
-    machine = rmap.replay(semantics, [*ops, *case])
+    machine = rmap.replay(semantics, [*scenarios.forked(N), *case])
     page = machine.page(owner)
     early, restore = (
         len(rmap.rmap_walk(machine, page, op).entered)
@@ -141,19 +139,7 @@ _STORM: Values = {
 
 
 def _ksm_case(semantics: Semantics, scanned: bool, forks: int, op: rmap.Op) -> str:
-    sharers = 3
-    places = [(0, 0, offset) for offset in range(sharers)]
-    ops: list[rmap.Operation] = [rmap.Map(0, 0, 0x1000, sharers)]
-    ops += [rmap.Write(*place) for place in places]
-    ops.append(rmap.Merge(tuple(places)))
-    ops += [rmap.Fork(0, child) for child in range(1, forks + 1)]
-    if scanned:
-        ops += [
-            rmap.Merge(tuple((child, 0, offset) for offset in range(sharers)))
-            for child in range(1, forks + 1)
-        ]
-    machine = rmap.replay(semantics, ops)
-    return str(len(ksm.rmap_walk_ksm(machine, machine.page(0), op).entered))
+    return str(scenarios.ksm_walks(semantics, 3, forks, scanned)[op])
 
 
 def _wp(semantics: Semantics, page: cow.WpPage) -> str:
@@ -369,8 +355,7 @@ RULES: tuple[Rule, ...] = (
         {
             "forks": {"0": 0, "1": 1, "2": 2},
             "scanned (ksmd came since the fork)": YES_NO,
-            "op (walk)": {"reference": rmap.Op.REFERENCE, "unmap": rmap.Op.UNMAP,
-                          "migrate": rmap.Op.MIGRATE, "restore": rmap.Op.RESTORE},
+            "op (walk)": {op.name.lower(): op for op in scenarios.OPS},
         },
         _ksm_case,
         ("ksm_walk", "ksm_migration"),

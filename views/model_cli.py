@@ -21,7 +21,16 @@ from rich.table import Table
 
 from .. import errors
 from ..kernels.semantics import PRESETS, Semantics, after, before
-from ..model import cow, fork_storm, ksm, lru, mapcount, mapping, memory_failure, references, rmap
+from ..model import (
+    fork_storm,
+    ksm,
+    lru,
+    mapping,
+    memory_failure,
+    references,
+    rmap,
+    scenarios,
+)
 from . import model_plots
 
 app = typer.Typer(
@@ -263,36 +272,22 @@ def cow_reuse(
 ) -> None:
     """Show a page whose last sharer writes to it: reused or copied, moved or not, and its walks."""
     kernels = _kernels(kernel)
-    found = {name: _last_sharer(rules, children) for name, rules in kernels.items()}
+    found = {name: scenarios.last_sharer(rules, children) for name, rules in kernels.items()}
     table = _table(
         f"A page of the parent that the last of {children} children alone still maps, and writes",
         "kernel", "do_wp_page()", "reference walk", "restore walk", left=2,
     )  # fmt: skip
     for name, row in found.items():
-        walks = (
-            f"{row[f'{op}_before']} -> {row[f'{op}_after']}" for op in ("reference", "restore")
+        table.add_row(
+            name,
+            row.outcome.value,
+            f"{row.reference_before} -> {row.reference_after}",
+            f"{row.restore_before} -> {row.restore_after}",
         )
-        table.add_row(name, row["outcome"], *walks)
     table.caption = "VMAs entered, before and after the write"
     _plot(output, lambda path: _draw_reuse(path, kernels, children))
-    _show(as_json, {"children": children, "kernels": found}, table)
-
-
-def _last_sharer(rules: Semantics, children: int) -> dict[str, Any]:
-    ops: list[rmap.Operation] = [rmap.Map(0, 0, 0x1000, 1), rmap.Write(0, 0, 0)]
-    ops += [rmap.Fork(0, child) for child in range(1, children + 1)]
-    ops += [rmap.Write(other, 0, 0) for other in range(children)]
-    waiting = rmap.replay(rules, ops)
-    shared = waiting.page(children)
-    written = rmap.replay(rules, [*ops, rmap.Write(children, 0, 0)])
-    page = written.page(children)
-    fault = cow.WpPage(mapcount=shared.mapcount, references=shared.mapcount)
-    lengths = {
-        f"{op.name.lower()}_{when}": len(rmap.rmap_walk(machine, each, op).entered)
-        for op in (rmap.Op.REFERENCE, rmap.Op.RESTORE)
-        for when, machine, each in (("before", waiting, shared), ("after", written, page))
-    }
-    return {"outcome": cow.do_wp_page(rules, fault).value, **lengths}
+    rows = {name: asdict(row) for name, row in found.items()}
+    _show(as_json, {"children": children, "kernels": rows}, table)
 
 
 def _draw_reuse(path: Path, kernels: Mapping[str, Semantics], children: int) -> None:
@@ -303,7 +298,7 @@ def _draw_reuse(path: Path, kernels: Mapping[str, Semantics], children: int) -> 
         ("child processes", "VMAs entered"),
         sizes,
         {
-            name: [_last_sharer(rules, size)["restore_after"] for size in sizes]
+            name: [scenarios.last_sharer(rules, size).restore_after for size in sizes]
             for name, rules in kernels.items()
         },
     )
@@ -326,14 +321,17 @@ def ksm_walk(
 ) -> None:
     """Show the walks of a KSM page that fork duplicated, and ksmd's counters after the merge."""
     kernels = _kernels_with(kernel, "ksm")
-    walks = {name: _ksm_walks(rules, pages, forks, scanned) for name, rules in kernels.items()}
+    walks = {
+        name: _by_name(scenarios.ksm_walks(rules, pages, forks, scanned))
+        for name, rules in kernels.items()
+    }
     merged = {
         name: asdict(ksm.merge(rules, [0] * pages, 3, max_page_sharing))
         for name, rules in kernels.items()
     }
     first = _table(
         f"VMAs entered for one stable node: {pages} sharers, then {forks} forks",
-        "kernel", *(op.name.lower() for op in rmap.Op if op is not rmap.Op.MKCLEAN),
+        "kernel", *(op.name.lower() for op in scenarios.OPS),
     )  # fmt: skip
     names = [key.removeprefix("pages_") for key in next(iter(merged.values()))]
     second = _table(
@@ -348,22 +346,8 @@ def ksm_walk(
     _show(as_json, {**data, "entered": walks, "counters": merged}, first, second)
 
 
-def _ksm_walks(rules: Semantics, pages: int, forks: int, scanned: bool) -> dict[str, int]:
-    ops: list[rmap.Operation] = [rmap.Map(0, 0, 0x1000, pages)]
-    ops += [rmap.Write(0, 0, offset) for offset in range(pages)]
-    ops.append(rmap.Merge(tuple((0, 0, offset) for offset in range(pages))))
-    ops += [rmap.Fork(0, child) for child in range(1, forks + 1)]
-    if scanned:
-        ops += [
-            rmap.Merge(tuple((child, 0, offset) for offset in range(pages)))
-            for child in range(1, forks + 1)
-        ]
-    machine = rmap.replay(rules, ops)
-    return {
-        op.name.lower(): len(ksm.rmap_walk_ksm(machine, machine.page(0), op).entered)
-        for op in rmap.Op
-        if op is not rmap.Op.MKCLEAN
-    }
+def _by_name(walks: Mapping[rmap.Op, int]) -> dict[str, int]:
+    return {op.name.lower(): entered for op, entered in walks.items()}
 
 
 def _draw_ksm(path: Path, pages: int, forks: int, scanned: bool) -> None:
@@ -378,7 +362,7 @@ def _draw_ksm(path: Path, pages: int, forks: int, scanned: bool) -> None:
         ("forks", "VMAs entered"),
         sizes,
         {
-            name: [_ksm_walks(each, pages, size, scanned)["unmap"] for size in sizes]
+            name: [scenarios.ksm_walks(each, pages, size, scanned)[rmap.Op.UNMAP] for size in sizes]
             for name, each in rules.items()
         },
     )
@@ -509,15 +493,14 @@ def thp_mapcount(
 ) -> None:
     """Show the counters of a huge page through map, fork, split, unmap and exit."""
     found = {
-        name: _thp_history(rules, pages, children)
+        name: [asdict(step) for step in scenarios.thp_history(rules, pages, children)]
         for name, rules in _kernels_with(kernel, "thp").items()
     }
     tables = []
     for name, steps in found.items():
-        keys = ("folio_mapcount", "page_mapcount", "entire", "page_0", "double_map", "maybe_shared")
         table = _table(f"{name}: a folio of {pages} pages, {children} children", "step", *_COUNTERS)
         for step in steps:
-            table.add_row(step["step"], *(_cell(step[key]) for key in keys))
+            table.add_row(*map(_cell, step.values()))
         tables.append(table)
     _show(as_json, {"pages": pages, "children": children, "kernels": found}, *tables)
 
@@ -531,42 +514,7 @@ _COUNTERS = (
 def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "-" if value is None else f"{value:,}"
-
-
-def _thp_history(rules: Semantics, pages: int, children: int) -> list[dict[str, Any]]:
-    folio = mapcount.map_pmd(rules, mapcount.new_folio(pages), mm=0)
-    steps = [_counters(rules, "mapped by one PMD", folio)]
-    for child in range(1, children + 1):
-        folio = mapcount.page_dup_rmap(rules, folio, child)
-    steps.append(_counters(rules, f"forked, {children} children", folio))
-    folio = mapcount.split_pmd(rules, folio, children)
-    steps.append(_counters(rules, "the last child's PMD split", folio))
-    folio = mapcount.unmap_pte(rules, folio, 0, children)
-    steps.append(_counters(rules, "its first page copied on write", folio))
-    for page in range(1, pages):
-        folio = mapcount.unmap_pte(rules, folio, page, children)
-    for child in range(1, children):
-        folio = mapcount.unmap_pmd(rules, folio, child)
-    steps.append(_counters(rules, "all children exited", folio))
-    folio = mapcount.unmap_pmd(rules, folio, 0)
-    return [*steps, _counters(rules, "parent exited", folio)]
-
-
-def _counters(rules: Semantics, step: str, folio: mapcount.Folio) -> dict[str, Any]:
-    try:
-        shared: bool | None = mapcount.folio_maybe_mapped_shared(rules, folio)
-    except ValueError:
-        shared = None
-    return {
-        "step": step,
-        "folio_mapcount": mapcount.folio_mapcount(rules, folio),
-        "page_mapcount": mapcount.page_mapcount(rules, folio, 0),
-        "entire": folio.entire,
-        "page_0": folio.pages[0],
-        "double_map": folio.double_map,
-        "maybe_shared": shared,
-    }
+    return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 @app.command("mapping")
