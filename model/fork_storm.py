@@ -13,20 +13,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ..kernels.semantics import Linking, Semantics
-from .rmap import (
-    AnonVma,
-    Fork,
-    Machine,
-    Map,
-    Op,
-    Operation,
-    Page,
-    Vma,
-    Write,
-    linked_vmas,
-    replay,
-    walk_over,
-)
+from .history import Fork, Map, Operation, Write, replay
+from .mm_types import AnonVma, Machine, Page, Vma
+from .rmap import Op, linked_vmas, walk_over
 
 PARENT = 0
 

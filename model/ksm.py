@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from ..kernels.semantics import KsmCopy, KsmWalk, Semantics
-from .rmap import Machine, Op, Page, RmapItem, Vma, Walk, anon_first, valid_for_reference
+from .mm_types import Machine, Page, RmapItem, Vma, anon_first
+from .rmap import Op, Walk, valid_for_reference
 
 
 def rmap_walk_ksm(
@@ -168,20 +169,23 @@ def merge(
     contents: Sequence[int],
     passes: int,
     max_page_sharing: int = MAX_PAGE_SHARING,
+    arrivals: Sequence[int] = (),
 ) -> KsmCounters:
     """
     Return ksmd's counters after full scans of pages with these contents, which never change.
 
-    Zero pages are not told apart (use_zero_pages=0), and there is one NUMA node. ValueError for a
+    ``arrivals``: for each page the number of scans that were over when it appeared, 0 for all by
+    default. Zero pages are not told apart (use_zero_pages=0), and there is one NUMA node. ValueError for a
     kernel without KSM.
     """
     if not semantics.ksm:
         raise ValueError("this kernel has no KSM")
     trees, items = _Trees(), [_Item(content) for content in contents]
     limit = max_page_sharing if semantics.ksm_chains else len(items) + 1
-    for _ in range(passes):
+    scans = arrivals or [0] * len(items)
+    for scan in range(passes):
         trees.unstable.clear()
-        for item in items:
+        for item in (each for each, begin in zip(items, scans, strict=True) if begin <= scan):
             if should_skip_rmap_item(semantics, item):
                 trees.skipped += 1
             elif not item.stable:

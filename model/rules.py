@@ -14,6 +14,9 @@ from typing import Any
 from ..kernels.semantics import Linking, Mglru, Semantics
 from . import cow, ksm, mapcount, mapping, references, rmap, scenarios
 from . import memory_failure as mf
+from .anon_vma import reusable
+from .history import Exit, Operation, Remap, Unmap, Write, replay
+from .mm_types import AnonVma, Vma
 
 Values = Mapping[str, Any]  # what a row writes -> what the function gets
 
@@ -97,16 +100,16 @@ def _visit(semantics: Semantics, vma: references.Visit, folio: references.Walked
 def _reusable(semantics: Semantics, own: bool, vmas: int, children: int) -> str | None:
     if semantics.linking is Linking.SHARED or (own and not vmas):
         return None
-    anon_vma = rmap.AnonVma(0, num_children=children, num_active_vmas=vmas, degree=vmas + children)
-    source = rmap.Vma(0, 0, 0, 1, 0, 0, None, anon_vma=anon_vma if own else rmap.AnonVma(1))
-    return "taken" if rmap.reusable(semantics, anon_vma, source) else "passed over"
+    anon_vma = AnonVma(0, num_children=children, num_active_vmas=vmas, degree=vmas + children)
+    source = Vma(0, 0, 0, 1, 0, 0, None, anon_vma=anon_vma if own else AnonVma(1))
+    return "taken" if reusable(semantics, anon_vma, source) else "passed over"
 
 
 N = 5  # children of the storm's table
 
 
-def _storm(semantics: Semantics, case: list[rmap.Operation], owner: int) -> str:
-    machine = rmap.replay(semantics, [*scenarios.forked(N), *case])
+def _storm(semantics: Semantics, case: list[Operation], owner: int) -> str:
+    machine = replay(semantics, [*scenarios.forked(N), *case])
     page = machine.page(owner)
     early, restore = (
         len(rmap.rmap_walk(machine, page, op).entered)
@@ -115,24 +118,24 @@ def _storm(semantics: Semantics, case: list[rmap.Operation], owner: int) -> str:
     return f"{early} / {restore}"
 
 
-def _storm_case(semantics: Semantics, case: tuple[list[rmap.Operation], int]) -> str:
+def _storm_case(semantics: Semantics, case: tuple[list[Operation], int]) -> str:
     return _storm(semantics, *case)
 
 
 _CHILDREN = range(1, N + 1)
 _STORM: Values = {
     "the parent's page, no child wrote": ([], 0),
-    "the last two children wrote": ([rmap.Write(c, 0, 0) for c in (N - 1, N)], 0),
-    "the first two children wrote": ([rmap.Write(c, 0, 0) for c in (1, 2)], 0),
-    "every child wrote": ([rmap.Write(c, 0, 0) for c in _CHILDREN], 0),
-    "a child's own copy": ([rmap.Write(3, 0, 0)], 3),
-    "the parent's own new copy": ([rmap.Write(0, 0, 0)], 0),
-    "a child unmapped the range": ([rmap.Unmap(2, 0)], 0),
-    "a child exited": ([rmap.Exit(2)], 0),
-    "the parent moved the range by mremap()": ([rmap.Remap(0, 0, 0x2000)], 0),
-    "every child exited": ([rmap.Exit(c) for c in _CHILDREN], 0),
+    "the last two children wrote": ([Write(c, 0, 0) for c in (N - 1, N)], 0),
+    "the first two children wrote": ([Write(c, 0, 0) for c in (1, 2)], 0),
+    "every child wrote": ([Write(c, 0, 0) for c in _CHILDREN], 0),
+    "a child's own copy": ([Write(3, 0, 0)], 3),
+    "the parent's own new copy": ([Write(0, 0, 0)], 0),
+    "a child unmapped the range": ([Unmap(2, 0)], 0),
+    "a child exited": ([Exit(2)], 0),
+    "the parent moved the range by mremap()": ([Remap(0, 0, 0x2000)], 0),
+    "every child exited": ([Exit(c) for c in _CHILDREN], 0),
     "the third child wrote last, in place": (
-        [*(rmap.Write(c, 0, 0) for c in (0, 1, 2, 4, 5)), rmap.Write(3, 0, 0)],
+        [*(Write(c, 0, 0) for c in (0, 1, 2, 4, 5)), Write(3, 0, 0)],
         3,
     ),
 }

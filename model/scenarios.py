@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from ..kernels.semantics import Semantics
 from . import cow, ksm, mapcount, rmap
-from .rmap import Fork, Map, Merge, Op, Operation, Write
+from .history import Fork, Map, Merge, Operation, Write, replay
+from .rmap import Op
 
 # The ops of a walk over anonymous and KSM pages.
 OPS = (Op.REFERENCE, Op.UNMAP, Op.MIGRATE, Op.RESTORE)
@@ -33,8 +34,8 @@ class LastSharer:
 def last_sharer(semantics: Semantics, children: int) -> LastSharer:
     """All but the last child wrote to a page of the parent, which got copies; now it does too."""
     ops = [*forked(children), *(Write(other, 0, 0) for other in range(children))]
-    waiting = rmap.replay(semantics, ops)
-    written = rmap.replay(semantics, [*ops, Write(children, 0, 0)])
+    waiting = replay(semantics, ops)
+    written = replay(semantics, [*ops, Write(children, 0, 0)])
     shared = waiting.page(children)
     fault = cow.WpPage(mapcount=shared.mapcount, references=shared.mapcount)
     reference, restore = (
@@ -58,7 +59,7 @@ def ksm_walks(semantics: Semantics, sharers: int, forks: int, scanned: bool) -> 
     ops += [Fork(0, child) for child in range(1, forks + 1)]
     if scanned:
         ops += [_merge(child, sharers) for child in range(1, forks + 1)]
-    machine = rmap.replay(semantics, ops)
+    machine = replay(semantics, ops)
     page = machine.page(0)
     return {op: len(ksm.rmap_walk_ksm(machine, page, op).entered) for op in OPS}
 

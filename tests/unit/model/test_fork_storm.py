@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rmapwatch.kernels.semantics import PRESETS, Semantics, after, before
 from rmapwatch.model.fork_storm import Storm, StormCost, closed_form, simulate
-from rmapwatch.model.rmap import Fork, Map, Op, Operation, Write, replay, rmap_walk
+from rmapwatch.model.history import Fork, Map, Operation, Write, replay
+from rmapwatch.model.rmap import Op, rmap_walk
 
 Answer = Callable[[Semantics, Storm], StormCost]
 OLD, NEW = before("anon_vma_chains"), after("anon_vma_chains")

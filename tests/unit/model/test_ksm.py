@@ -4,6 +4,18 @@ from __future__ import annotations
 
 import pytest
 from rmapwatch.kernels.semantics import PRESETS, after, before
+from rmapwatch.model.history import (
+    Advise,
+    Exit,
+    Fork,
+    Map,
+    Merge,
+    Operation,
+    Remap,
+    Unmap,
+    Write,
+    replay,
+)
 from rmapwatch.model.ksm import (
     KsmCounters,
     SwapIn,
@@ -14,19 +26,7 @@ from rmapwatch.model.ksm import (
     skip_age,
 )
 from rmapwatch.model.references import VM_SEQ_READ
-from rmapwatch.model.rmap import (
-    Advise,
-    Exit,
-    Fork,
-    Map,
-    Merge,
-    Op,
-    Operation,
-    Remap,
-    Unmap,
-    Write,
-    replay,
-)
+from rmapwatch.model.rmap import Op
 
 LAB = ["v5.10", "v6.1", "v6.12", "v7.3"]
 EARLY_EXIT = (Op.REFERENCE, Op.UNMAP, Op.MIGRATE)
@@ -168,6 +168,14 @@ def test_merging_takes_two_passes_and_three_at_most(kernel: str) -> None:
     assert merge(PRESETS[kernel], [1] * 5, passes=1).pages_shared == 0
     two = merge(PRESETS[kernel], [1] * 5, passes=2)
     assert (two.pages_shared, two.pages_sharing) == (1, 4)
+
+
+@pytest.mark.parametrize("kernel", LAB)
+def test_a_page_that_comes_later_needs_one_more_scan_since_6_11(kernel: str) -> None:
+    late = (0, 0, 2)
+    third = merge(PRESETS[kernel], [1] * 3, passes=3, arrivals=late)
+    assert third.pages_sharing == (2 if kernel in ("v5.10", "v6.1") else 1)
+    assert merge(PRESETS[kernel], [1] * 3, passes=4, arrivals=late).pages_sharing == 2
 
 
 @pytest.mark.parametrize("kernel", LAB)

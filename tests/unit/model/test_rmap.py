@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import pytest
 from rmapwatch.kernels.semantics import PRESETS, after, before
-from rmapwatch.model.references import VM_LOCKED, VM_SEQ_READ, VM_SHARED
-from rmapwatch.model.rmap import (
+from rmapwatch.model.history import (
     VM_DONTCOPY,
     VM_WIPEONFORK,
     Advise,
     Exit,
     Fork,
-    Machine,
     Map,
-    Op,
     Operation,
-    Page,
     Read,
     Remap,
     Split,
     Unmap,
     Write,
-    linked_vmas,
     replay,
-    rmap_walk,
 )
+from rmapwatch.model.mm_types import Machine, Page
+from rmapwatch.model.references import VM_LOCKED, VM_SEQ_READ, VM_SHARED
+from rmapwatch.model.rmap import Op, linked_vmas, rmap_walk
 
 LAB = ["v5.10", "v6.1", "v6.12", "v7.3"]
 EARLY_EXIT = (Op.REFERENCE, Op.UNMAP, Op.MIGRATE)

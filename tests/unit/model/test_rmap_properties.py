@@ -7,28 +7,23 @@ from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rmapwatch.kernels.semantics import PRESETS, Linking, Reuse, Semantics, after, before
+from rmapwatch.kernels.semantics import PRESETS, Linking, Reuse, Semantics, before
 from rmapwatch.model import ksm
-from rmapwatch.model.rmap import (
+from rmapwatch.model.history import (
     Exit,
     Fork,
-    Machine,
     Map,
     Merge,
-    Op,
     Operation,
-    Page,
     Read,
     Remap,
     Split,
     Unmap,
-    Vma,
-    Walk,
     Write,
-    linked_vmas,
     replay,
-    rmap_walk,
 )
+from rmapwatch.model.mm_types import Machine, Page, Vma
+from rmapwatch.model.rmap import Op, linked_vmas, rmap_walk
 
 PAGES = 4
 KERNELS = st.sampled_from(sorted(PRESETS))
@@ -133,10 +128,6 @@ def brute_force(machine: Machine, page: Page) -> set[Vma]:
     }
 
 
-def walk_of(machine: Machine, page: Page, op: Op) -> Walk:
-    return (ksm.rmap_walk_ksm if page.ksm else rmap_walk)(machine, page, op)
-
-
 @given(SEMANTICS, st.data())
 def test_a_walk_visits_every_vma_that_maps_the_page(
     semantics: Semantics, data: st.DataObject
@@ -218,15 +209,3 @@ def test_counters_of_an_anon_vma_count_what_they_say(data: st.DataObject) -> Non
         assert anon_vma.num_active_vmas == sum(vma.anon_vma is anon_vma for vma in vmas)
         children = sum(other.parent is anon_vma for other in anon_vmas)
         assert anon_vma.num_children == children
-
-
-def test_reuse_never_makes_two_live_vmas_of_one_fork_share_an_own_anon_vma() -> None:
-    """What commit 2555283eb40d mended: by degree two relatives could get the same one."""
-    ops: list[Operation] = [Map(0, 0, 0x100, 2), Write(0, 0, 0)]
-    ops += [Fork(0, 1), Fork(1, 2), Fork(2, 3), Exit(1), Exit(2)]
-    ops += [Fork(3, 4), Fork(3, 5)]
-    for semantics in (before("anon_vma_active_vmas"), after("anon_vma_active_vmas")):
-        machine = replay(semantics, ops)
-        own = [machine.vma(process).anon_vma for process in (3, 4, 5)]
-        assert all(anon_vma is not None for anon_vma in own)
-    assert len({anon_vma.id for anon_vma in own if anon_vma}) == 3
