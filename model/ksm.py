@@ -174,8 +174,8 @@ def merge(
     """
     Return ksmd's counters after full scans of pages with these contents, which never change.
 
-    ``arrivals``: for each page the number of scans that were over when it appeared, 0 for all by
-    default. Zero pages are not told apart (use_zero_pages=0), and there is one NUMA node. ValueError for a
+    ``arrivals``: for each page, the scans that were over when it appeared; by default none. Zero
+    pages are not told apart (use_zero_pages=0), and there is one NUMA node. ValueError for a
     kernel without KSM.
     """
     if not semantics.ksm:

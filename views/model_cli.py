@@ -6,21 +6,16 @@ Every command takes --json; those with a curve take -o FILE.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
-from enum import Enum
-from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
-from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from .. import errors
-from ..kernels.semantics import PRESETS, Semantics, after, before
+from ..kernels.semantics import Semantics, after, before
 from ..model import (
     fork_storm,
     ksm,
@@ -32,6 +27,19 @@ from ..model import (
     scenarios,
 )
 from . import model_plots
+from .model_show import (
+    Count,
+    Json,
+    Kernels,
+    Output,
+    choice,
+    draw_to,
+    figure,
+    kernels,
+    kernels_with,
+    new_table,
+    show,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,94 +49,6 @@ app = typer.Typer(
 
 # Beyond this many children a storm is answered in closed form.
 SIMULATED_CHILDREN = 2_000
-LAB = ("v5.10", "v6.1", "v6.12", "v7.3")
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Output = Annotated[
-    Path | None,
-    typer.Option("-o", "--output", metavar="FILE", help="Draw a plot: .png, .svg or .pdf."),
-]
-Kernels = Annotated[
-    list[str] | None,
-    typer.Option("--kernel", "-k", help=f"One of {', '.join(PRESETS)}; again for more."),
-]
-Count = Annotated[int, typer.Option(min=1)]
-Named = TypeVar("Named", bound=Enum)
-
-
-def _kernels(names: list[str] | None) -> dict[str, Semantics]:
-    """Return the semantics asked for, those of the lab kernels if none is named."""
-    for name in names or ():
-        if name not in PRESETS:
-            raise errors.UsageError(
-                f"--kernel {name}", f"the model knows {', '.join(PRESETS)}", "--kernel v6.12"
-            )
-    return {name: PRESETS[name] for name in names or LAB}
-
-
-def _kernels_with(names: list[str] | None, feature: str) -> dict[str, Semantics]:
-    """Return the semantics asked for, each of which must have a feature: "ksm" or "thp"."""
-    found = _kernels(names)
-    for name, rules in found.items():
-        if not getattr(rules, feature):
-            raise errors.UsageError(f"--kernel {name}", f"it has no {feature.upper()}")
-    return found
-
-
-def _choice(kind: type[Named], option: str, text: str) -> Named:
-    """Return the member of an enum that an option names."""
-    names = {member.name.lower().replace("_", "-"): member for member in kind}
-    if text not in names:
-        raise errors.UsageError(f"{option} {text}", f"one of {', '.join(names)} is meant")
-    return names[text]
-
-
-def _plot(output: Path | None, draw: Callable[[Path], None]) -> None:
-    """Draw where a plot was asked for; its name is checked before anything is printed."""
-    if output is not None:
-        wrong = model_plots.suffix_error(output)
-        if wrong is not None:
-            raise wrong
-        draw(output)
-
-
-def _show(as_json: bool, data: Mapping[str, Any], *tables: Table) -> None:
-    if as_json:
-        print(json.dumps(data, indent=1, default=_plain))
-        return
-    console = Console()
-    for table in tables:
-        title, caption = table.title, table.caption
-        table.title = table.caption = None  # rich would fold them to the width of the table
-        console.print(title, style="bold", highlight=False, markup=False)
-        console.print(table)
-        if caption:
-            console.print(f"  {caption}", style="dim", highlight=False, markup=False)
-
-
-def _plain(value: object) -> object:
-    """Return what JSON can say of a value of the model."""
-    if isinstance(value, Fraction):
-        return int(value) if value.denominator == 1 else float(value)
-    if isinstance(value, Enum):
-        return value.value
-    raise TypeError(f"{value!r} is not JSON")
-
-
-def _table(title: str, *columns: str, left: int = 1) -> Table:
-    """Return an empty table; the first `left` columns are text, the others figures."""
-    table = Table(box=box.SIMPLE_HEAD)
-    table.title = title
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number < left else "right")
-    return table
-
-
-def _figure(value: Fraction | int) -> str:
-    exact = Fraction(value)
-    if exact.denominator == 1:
-        return f"{exact.numerator:,}"
-    return f"{float(exact):,.3f}" if exact < 1000 else f"{float(exact):,.1f}"
 
 
 # used-once
@@ -153,7 +73,7 @@ def used_once(
         "before": lru.survive(before("used_once"), load),
         "after": lru.survive(after("used_once"), load),
     }
-    table = _table(
+    table = new_table(
         "Mapped file pages, two-list LRU, commit 645747462435",
         "", "before", "after",
     )  # fmt: skip
@@ -168,14 +88,14 @@ def used_once(
         f"{memory:,} page frames, a working set of {working_set:,} pages, "
         f"{rounds} rounds of {stream:,} pages used once"
     )
-    _plot(
+    draw_to(
         output,
         lambda path: model_plots.used_once(
             path, working_set, {name: each.refaults for name, each in found.items()}
         ),
     )
     data = {"workload": asdict(load), **{name: asdict(each) for name, each in found.items()}}
-    _show(as_json, data, table)
+    show(as_json, data, table)
 
 
 # fork-storm
@@ -204,7 +124,7 @@ def storm(
     simulated = children <= SIMULATED_CHILDREN and not closed_form
     answer = fork_storm.simulate if simulated else fork_storm.closed_form
     old, new = (answer(rules("anon_vma_chains"), load) for rules in (before, after))
-    _plot(output, lambda path: _draw_storm(path, load))
+    draw_to(output, lambda path: _draw_storm(path, load))
     data = {
         "children": children,
         "pages": pages,
@@ -217,21 +137,21 @@ def storm(
         "before": [asdict(each) for each in old.classes],
         "after": [asdict(each) for each in new.classes],
     }
-    _show(as_json, data, _storm_table(str(data["method"]), old, new))
+    show(as_json, data, _storm_table(str(data["method"]), old, new))
 
 
 def _storm_table(method: str, old: fork_storm.StormCost, new: fork_storm.StormCost) -> Table:
-    table = _table("VMAs for each page, mean", "", "VMAs", "before", "after", left=2)
+    table = new_table("VMAs for each page, mean", "", "VMAs", "before", "after", left=2)
     for was, now in zip(old.classes, new.classes, strict=True):
         name = f"{was.name} ({was.pages:,})"
         for kind in ("linked", "entered", "restored"):
             values = getattr(was, kind), getattr(now, kind)
-            table.add_row(name, _MEASURES[kind], *map(_figure, values))
+            table.add_row(name, _MEASURES[kind], *map(figure, values))
             name = ""
         table.add_section()
     name = f"all pages ({old.pages:,})"
-    table.add_row(name, _MEASURES["linked"], _figure(old.mean_linked), _figure(new.mean_linked))
-    table.add_row("", _MEASURES["entered"], _figure(old.mean_entered), _figure(new.mean_entered))
+    table.add_row(name, _MEASURES["linked"], figure(old.mean_linked), figure(new.mean_linked))
+    table.add_row("", _MEASURES["entered"], figure(old.mean_entered), figure(new.mean_entered))
     table.caption = f"commit 5beb49305251, by {method}; a walk's figure: VMAs entered"
     return table
 
@@ -271,9 +191,9 @@ def cow_reuse(
     output: Output = None,
 ) -> None:
     """Show a page whose last sharer writes to it: reused or copied, moved or not, and its walks."""
-    kernels = _kernels(kernel)
-    found = {name: scenarios.last_sharer(rules, children) for name, rules in kernels.items()}
-    table = _table(
+    chosen = kernels(kernel)
+    found = {name: scenarios.last_sharer(rules, children) for name, rules in chosen.items()}
+    table = new_table(
         f"A page of the parent that the last of {children} children alone still maps, and writes",
         "kernel", "do_wp_page()", "reference walk", "restore walk", left=2,
     )  # fmt: skip
@@ -285,9 +205,9 @@ def cow_reuse(
             f"{row.restore_before} -> {row.restore_after}",
         )
     table.caption = "VMAs entered, before and after the write"
-    _plot(output, lambda path: _draw_reuse(path, kernels, children))
+    draw_to(output, lambda path: _draw_reuse(path, chosen, children))
     rows = {name: asdict(row) for name, row in found.items()}
-    _show(as_json, {"children": children, "kernels": rows}, table)
+    show(as_json, {"children": children, "kernels": rows}, table)
 
 
 def _draw_reuse(path: Path, kernels: Mapping[str, Semantics], children: int) -> None:
@@ -320,30 +240,30 @@ def ksm_walk(
     output: Output = None,
 ) -> None:
     """Show the walks of a KSM page that fork duplicated, and ksmd's counters after the merge."""
-    kernels = _kernels_with(kernel, "ksm")
+    chosen = kernels_with(kernel, "ksm")
     walks = {
         name: _by_name(scenarios.ksm_walks(rules, pages, forks, scanned))
-        for name, rules in kernels.items()
+        for name, rules in chosen.items()
     }
     merged = {
         name: asdict(ksm.merge(rules, [0] * pages, 3, max_page_sharing))
-        for name, rules in kernels.items()
+        for name, rules in chosen.items()
     }
-    first = _table(
+    first = new_table(
         f"VMAs entered for one stable node: {pages} sharers, then {forks} forks",
         "kernel", *(op.name.lower() for op in scenarios.OPS),
     )  # fmt: skip
     names = [key.removeprefix("pages_") for key in next(iter(merged.values()))]
-    second = _table(
+    second = new_table(
         "ksmd after three full scans",
         "kernel", *(key.removeprefix("stable_node_") for key in names),
     )  # fmt: skip
-    for name in kernels:
+    for name in chosen:
         first.add_row(name, *map(str, walks[name].values()))
         second.add_row(name, *map(str, merged[name].values()))
-    _plot(output, lambda path: _draw_ksm(path, pages, max(forks, 1), scanned))
+    draw_to(output, lambda path: _draw_ksm(path, pages, max(forks, 1), scanned))
     data = {"pages": pages, "forks": forks, "scanned": scanned}
-    _show(as_json, {**data, "entered": walks, "counters": merged}, first, second)
+    show(as_json, {**data, "entered": walks, "counters": merged}, first, second)
 
 
 def _by_name(walks: Mapping[rmap.Op, int]) -> dict[str, int]:
@@ -391,15 +311,15 @@ def failure(
 ) -> None:
     """Show what is done about a poisoned page, and who gets which signal."""
     page = memory_failure.PoisonedPage(
-        _choice(memory_failure.Kind, "--kind", kind),
+        choice(memory_failure.Kind, "--kind", kind),
         dirty=not clean, swapcache=swapcache, mlocked=mlocked,
         thp=thp, splits=not thp, unmaps=not stuck, poisoned=poisoned,
     )  # fmt: skip
-    way = _choice(memory_failure.Injector, "--injector", injector)
+    way = choice(memory_failure.Injector, "--injector", injector)
     found = {
-        name: _failure(rules, page, way, early_kill) for name, rules in _kernels(kernel).items()
+        name: _failure(rules, page, way, early_kill) for name, rules in kernels(kernel).items()
     }
-    table = _table(
+    table = new_table(
         f"{page.kind.value}, {'clean' if clean else 'dirty'}, by {way.value}",
         "kernel", "type", "result", "caller", "early killer", "other", left=6,
     )  # fmt: skip
@@ -412,7 +332,7 @@ def failure(
         "Three processes map the page. AR, AO: SIGBUS with BUS_MCEERR_AR, BUS_MCEERR_AO.\n"
         "  In brackets what memory_failure() returns."
     )
-    _show(as_json, {"injector": way.value, "page": asdict(page), "kernels": found}, table)
+    show(as_json, {"injector": way.value, "page": asdict(page), "kernels": found}, table)
 
 
 def _failure(
@@ -466,19 +386,19 @@ def reference_check(
     )
     found = {
         name: asdict(references.page_check_references(rules, check))
-        for name, rules in _kernels(kernel).items()
+        for name, rules in kernels(kernel).items()
         if referenced >= 0 or references.gives_up(rules)
     }
     if not found:
         raise errors.UsageError("--referenced -1", "no walk of these kernels gives up")
     title = f"{referenced} referenced, {'anonymous' if anon else 'file'}"
-    table = _table(
+    table = new_table(
         title, "kernel", "decision", "PG_referenced after", "PG_workingset after", left=4
     )
     for name, row in found.items():
         marks = ("set" if row[key] else "clear" for key in ("page_referenced", "workingset"))
         table.add_row(name, row["decision"].value, *marks)
-    _show(as_json, {"check": asdict(check), "kernels": found}, table)
+    show(as_json, {"check": asdict(check), "kernels": found}, table)
 
 
 # mapcount and mapping
@@ -494,15 +414,17 @@ def thp_mapcount(
     """Show the counters of a huge page through map, fork, split, unmap and exit."""
     found = {
         name: [asdict(step) for step in scenarios.thp_history(rules, pages, children)]
-        for name, rules in _kernels_with(kernel, "thp").items()
+        for name, rules in kernels_with(kernel, "thp").items()
     }
     tables = []
     for name, steps in found.items():
-        table = _table(f"{name}: a folio of {pages} pages, {children} children", "step", *_COUNTERS)
+        table = new_table(
+            f"{name}: a folio of {pages} pages, {children} children", "step", *_COUNTERS
+        )
         for step in steps:
             table.add_row(*map(_cell, step.values()))
         tables.append(table)
-    _show(as_json, {"pages": pages, "children": children, "kernels": found}, *tables)
+    show(as_json, {"pages": pages, "children": children, "kernels": found}, *tables)
 
 
 _COUNTERS = (
@@ -532,8 +454,10 @@ def page_mapping(
         number = -1
     if not 0 <= number < 1 << 64:
         raise errors.UsageError(value, "it is not a number of 64 bits", "0xffff888000100003")
-    found = {name: mapping.decode(rules, number) for name, rules in _kernels(kernel).items()}
-    table = _table(f"page->mapping = {number:#x}", "kernel", "kind", "pointer", "walked by", left=4)
+    found = {name: mapping.decode(rules, number) for name, rules in kernels(kernel).items()}
+    table = new_table(
+        f"page->mapping = {number:#x}", "kernel", "kind", "pointer", "walked by", left=4
+    )
     for name, each in found.items():
         walk = mapping.WALKS[each.kind]
         table.add_row(
@@ -543,4 +467,4 @@ def page_mapping(
         name: {"kind": each.kind.name, "pointer": each.pointer, "walk": mapping.WALKS[each.kind]}
         for name, each in found.items()
     }
-    _show(as_json, {"mapping": number, "kernels": data}, table)
+    show(as_json, {"mapping": number, "kernels": data}, table)
