@@ -140,61 +140,61 @@ class Semantics:
     """The rules of one kernel. The defaults are v2.6.31; `TIMELINE` names the commits."""
 
     # reclaim: page_check_references(), later folio_check_references() (mm/vmscan.c)
-    used_once: bool = False
-    anon_used_once: bool = False
-    clean_only_file: bool = False
-    reclaim_clean: bool = True
-    shared_activates: bool = False
+    used_once: bool = False  # a mapped file page must be found used twice to be activated
+    anon_used_once: bool = False  # an anonymous page, too
+    clean_only_file: bool = False  # RECLAIM_CLEAN is for the file LRU alone
+    reclaim_clean: bool = True  # there is RECLAIM_CLEAN at all
+    shared_activates: bool = False  # references through two VMAs activate at once
     exec_activates: ExecActivates = ExecActivates.NEVER
     locked: LockedReference = LockedReference.RECLAIM
     mglru: Mglru = Mglru.ABSENT
-    pageout_ignores_references: bool = False
+    pageout_ignores_references: bool = False  # MADV_PAGEOUT reclaims without the check
     # reclaim: the reference walk (mm/rmap.c)
-    contended_walk_gives_up: bool = False
-    exiting_owner_gives_up: bool = False
-    recency_filter: bool = False
+    contended_walk_gives_up: bool = False  # a contended rmap lock ends the walk with -1
+    exiting_owner_gives_up: bool = False  # so does a private folio of an exiting process
+    recency_filter: bool = False  # VMAs read in sequence or at random are passed over
     locked_large: LockedLarge = LockedLarge.STOPS
-    always_trylock: bool = False
+    always_trylock: bool = False  # without the folio's lock, anonymous ones are not walked either
     # anon_vma and walks (mm/rmap.c)
     linking: Linking = Linking.SHARED
     reuse: Reuse = Reuse.NEVER
     order: VmaOrder = VmaOrder.LIST
-    anon_pgoff: bool = False
-    dontunmap_unlinks: bool = False
+    anon_pgoff: bool = False  # anonymous pages of a file mapping have an index of their own
+    dontunmap_unlinks: bool = False  # MREMAP_DONTUNMAP unlinks the VMA left behind
     # copy on write (mm/memory.c)
     cow: Cow = Cow.SWAP_COUNT
     large_reuse: LargeReuse = LargeReuse.ONE_REFERENCE
     # KSM (mm/ksm.c)
-    ksm: bool = False
+    ksm: bool = False  # there is KSM
     ksm_walk: KsmWalk = KsmWalk.NONE
-    ksm_migration: bool = False
+    ksm_migration: bool = False  # KSM pages can be migrated
     ksm_copy: KsmCopy = KsmCopy.NEVER_ASKED
-    ksm_copy_poisoned: bool = False
-    ksm_copy_large_same: bool = False
-    ksm_chains: bool = False
-    ksm_smart_scan: bool = False
-    ksm_checksum_first: bool = False
+    ksm_copy_poisoned: bool = False  # a poisoned source is an error, not a copy
+    ksm_copy_large_same: bool = False  # a large folio is never copied
+    ksm_chains: bool = False  # a stable node is full at max_page_sharing; more form a chain
+    ksm_smart_scan: bool = False  # pages that do not merge are skipped
+    ksm_checksum_first: bool = False  # an unknown checksum ends the search before the stable tree
     # page->mapping and mapcounts
     mapping_bits: MappingBits = MappingBits.ANON
-    thp: bool = False
+    thp: bool = False  # there are huge pages without hugetlb
     large_mapcount: LargeMapcount = LargeMapcount.DOUBLE_MAP
-    page_dup_rmap_checks: bool = True
+    page_dup_rmap_checks: bool = True  # with CONFIG_DEBUG_VM, fork verifies anon_vma and index
     # memory failure (mm/memory-failure.c)
-    memory_failure: bool = False
-    hwpoison_injectors: bool = False
-    buddy_recovered: bool = False
-    poisoned_again_is_error: bool = False
-    poisoned_again_event: bool = False
-    kill_accessing_process: bool = False
+    memory_failure: bool = False  # there is memory_failure()
+    hwpoison_injectors: bool = False  # and madvise and debugfs to call it
+    buddy_recovered: bool = False  # a free page is taken out of the allocator
+    poisoned_again_is_error: bool = False  # -EHWPOISON for a page poisoned before
+    poisoned_again_event: bool = False  # and an event
+    kill_accessing_process: bool = False  # and SIGBUS for who touched it
     kernel_page: KernelPage = KernelPage.FAILED
-    hwpoison_ksm: bool = False
-    unsplit_thp_kills: bool = False
-    unmap_failure_sigbus: bool = False
-    unmap_failure_kills: bool = False
-    action_required_for_others: bool = False
-    madvise_action_required: bool = False
-    simulated_flag: bool = False
-    pfn_map: bool = False
+    hwpoison_ksm: bool = False  # KSM pages are unmapped, their owners told
+    unsplit_thp_kills: bool = False  # owners of a THP that cannot be split are told
+    unmap_failure_sigbus: bool = False  # a page that stays mapped means SIGBUS, not SIGKILL
+    unmap_failure_kills: bool = False  # for a clean page too
+    action_required_for_others: bool = False  # early kill holds beside action required
+    madvise_action_required: bool = False  # MADV_HWPOISON acts as if it had read the page
+    simulated_flag: bool = False  # injectors pass MF_SW_SIMULATED
+    pfn_map: bool = False  # frames without a struct page are handled
 
 
 @dataclass(frozen=True)

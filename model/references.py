@@ -304,10 +304,15 @@ class Visit:
 
 @dataclass(frozen=True)
 class WalkedFolio:
-    """The folio of a walk: base pages, and whether it is anonymous and swap-backed."""
+    """
+    The folio of a walk: base pages, and whether it is anonymous and swap-backed.
+
+    ``shared``: the kernel takes it to be mapped by more than one mm.
+    """
 
     pages: int = 1
     swapbacked_anon: bool = False
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -370,7 +375,8 @@ def _folio_referenced_one(
             return replace(walk, vm_flags=walk.vm_flags | VM_LOCKED), True
         if locked is _Locked.SKIP:
             return walk, False
-    if visit.exiting and semantics.exiting_owner_gives_up and folio.swapbacked_anon:
+    private = folio.swapbacked_anon and not folio.shared
+    if visit.exiting and private and semantics.exiting_owner_gives_up:
         return replace(walk, referenced=GAVE_UP), True
     sequential = bool(visit.vm_flags & VM_SEQ_READ) and not visit.pmd
     if not visit.young or sequential:

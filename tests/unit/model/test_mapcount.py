@@ -84,6 +84,25 @@ def test_a_double_mapped_thp() -> None:
         assert m.page_mapcount(semantics, folio, 2) == 2
 
 
+def test_the_last_pmd_of_a_double_mapped_thp_takes_the_correction_along() -> None:
+    for semantics in SEMANTICS:
+        folio = m.page_dup_rmap(semantics, m.map_pmd(semantics, new_folio(4), mm=0), child=1)
+        folio = m.unmap_pmd(semantics, m.split_pmd(semantics, folio, mm=1), mm=0)
+        assert (folio.pages, folio.entire, folio.double_map) == ((1,) * 4, 0, False)
+        assert m.folio_mapcount(semantics, folio) == 4
+        assert m.page_mapcount(semantics, folio, 3) == 1
+
+
+def test_a_huge_page_of_a_file() -> None:
+    for semantics in SEMANTICS:
+        folio = m.map_pmd(semantics, new_folio(4, anon=False), mm=0)
+        folio = m.map_pte(semantics, folio, 2, mm=1)
+        assert m.folio_mapcount(semantics, folio) == 2
+        assert [m.page_mapcount(semantics, folio, page) for page in range(4)] == [1, 1, 2, 1]
+        folio = m.split_pmd(semantics, folio, mm=0)  # of a file: gone, to be faulted again
+        assert m.folio_mapcount(semantics, folio) == 1
+
+
 def test_the_owner_of_a_thp_after_its_child_exited() -> None:
     semantics = PRESETS["v7.3"]
     folio = m.map_pmd(semantics, new_folio(4), mm=0)

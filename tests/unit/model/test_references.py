@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import product
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -177,6 +178,19 @@ def test_the_column_form_is_the_rule(kernel: str, check: ReferenceCheck) -> None
         assert column is page_check_references(semantics, check).decision
 
 
+def test_the_key_of_columns_is_a_column() -> None:
+    checks = r.all_checks()
+    columns = ReferenceCheck(
+        *(
+            np.array([getattr(check, field.name) for check in checks])  # type: ignore[arg-type]
+            for field in fields(ReferenceCheck)
+        )
+    )
+    keys = r.decision_key(columns)
+    assert list(keys) == [r.decision_key(check) for check in checks]  # type: ignore[call-overload]
+    assert sorted(keys) == list(range(len(checks)))  # type: ignore[call-overload]
+
+
 def test_counters_of_a_batch() -> None:
     decided = [(KEEP, 1, False), (KEEP, 512, False), (ACTIVATE, 4, False), (ACTIVATE, 1, True)]
     assert r.reclaim_stat([*decided, (RECLAIM, 7, False)]) == r.Counted(513, 4)
@@ -272,5 +286,6 @@ def test_the_folio_of_an_exiting_process_is_left_alone_since_6_12() -> None:
     for kernel in ("v5.10", "v6.1"):
         assert walk(kernel, exiting, folio=anon) == (1, 0, 1)
     for kernel in ("v6.12", "v7.3"):
-        assert walk(kernel, exiting, Visit(), folio=anon) == (GAVE_UP, 0, 1)
+        assert walk(kernel, exiting, folio=anon) == (GAVE_UP, 0, 1)
+        assert walk(kernel, exiting, Visit(), folio=replace(anon, shared=True)) == (1, 0, 2)
         assert walk(kernel, exiting, folio=SMALL) == (1, 0, 1)
