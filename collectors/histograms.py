@@ -12,8 +12,9 @@ def quantile(q: float, slots: Sequence[int], bound: Bound) -> float | None:
     """
     Return the value that a share `q` (0 to 1) of the counted values does not exceed.
 
-    Interpolated linearly inside its slot, as PromQL's histogram_quantile does; the lower bound of
-    the last slot where it falls there; None where nothing was counted.
+    Interpolated linearly inside its slot, as PromQL's histogram_quantile does, but for a slot that
+    holds one whole number, which is that number; the lower bound of the last slot where it falls
+    there; None where nothing was counted.
     """
     total = sum(slots)
     if not total:
@@ -24,6 +25,8 @@ def quantile(q: float, slots: Sequence[int], bound: Bound) -> float | None:
             upper, lower = bound(slot), (bound(slot - 1) or 0) if slot else 0
             if upper is None:
                 return float(lower)
+            if upper - lower <= 1:
+                return float(upper)
             return lower + (upper - lower) * max(rank - below, 0.0) / count
         below += count
     return None

@@ -78,23 +78,32 @@ class KernelFacts:
 
     @classmethod
     def from_json(cls, text: str) -> KernelFacts:
-        """Return the record that `to_json` wrote."""
-        raw: dict[str, Any] = json.loads(text)
-        raw["functions"] = {
-            name: Function(
-                traceable=f["traceable"],
-                params=None if f["params"] is None else tuple((n, t) for n, t in f["params"]),
-                returns=f["returns"],
-                attach=f["attach"],
-            )
-            for name, f in raw["functions"].items()
-        }
-        raw["structs"] = {
-            name: Struct(s["size"], s["offsets"]) for name, s in raw["structs"].items()
-        }
-        raw["tracepoints"] = {name: tuple(f) for name, f in raw["tracepoints"].items()}
-        raw["data_symbols"] = tuple(raw["data_symbols"])
-        return cls(**raw)
+        """Return the record that `to_json` wrote; raise ValueError where `text` is none."""
+        try:
+            return cls(**_thawed(json.loads(text)))
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f"not kernel facts: {error!r}") from None
+
+
+def _thawed(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a KernelFacts as they stood before they were JSON."""
+    functions = {
+        name: Function(
+            traceable=f["traceable"],
+            params=None if f["params"] is None else tuple((n, t) for n, t in f["params"]),
+            returns=f["returns"],
+            attach=f["attach"],
+        )
+        for name, f in raw["functions"].items()
+    }
+    structs = {name: Struct(s["size"], s["offsets"]) for name, s in raw["structs"].items()}
+    tracepoints = {name: tuple(fields) for name, fields in raw["tracepoints"].items()}
+    return raw | {
+        "functions": functions,
+        "structs": structs,
+        "tracepoints": tracepoints,
+        "data_symbols": tuple(raw["data_symbols"]),
+    }
 
 
 @dataclass(frozen=True)

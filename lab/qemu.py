@@ -153,6 +153,7 @@ def run(command: list[str], machine: Machine, on_line: OnLine | None) -> str:
             return _ended(process, machine.timeout_s, on_line)
         finally:
             process.kill()
+            process.wait()
 
 
 def _ended(process: subprocess.Popen[bytes], timeout_s: float, on_line: OnLine | None) -> str:

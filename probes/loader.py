@@ -248,8 +248,10 @@ def _attach(
 
     taken: list[tuple[int, int]] = []
     try:
-        for mechanism in candidate.mechanisms:
-            taken.append(_attach_one(module, candidate.source.symbol, mechanism, btf_ids))
+        # The exit first: a call that is under way then has an exit without an entry, which is
+        # known for what it is; an entry whose exit comes too early would never be over.
+        for mechanism in reversed(candidate.mechanisms):
+            taken.insert(0, _attach_one(module, candidate.source.symbol, mechanism, btf_ids))
     except syscalls.RefusedError as refused:
         for descriptor in (fd for pair in taken for fd in pair):
             os.close(descriptor)

@@ -56,7 +56,7 @@ def saved_facts(path: str) -> KernelFacts:
     """Return the facts that a file holds; raise `UsageError` where it does not."""
     try:
         return KernelFacts.from_json(Path(path).read_text())
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise errors.UsageError(
             f"{path} cannot be read as kernel facts", str(error), "ls tests/data/facts"
         ) from None

@@ -14,9 +14,11 @@ def test_nothing_counted_has_no_quantile() -> None:
     assert quantile(0.5, [0] * SLOTS, count_bound) is None
 
 
-def test_a_count_in_an_exact_slot_is_that_count_at_most() -> None:
+def test_a_count_in_an_exact_slot_is_that_count() -> None:
     assert quantile(1.0, slots(s3=10), count_bound) == 3
-    assert 2 < (quantile(0.5, slots(s3=10), count_bound) or 0) < 3
+    assert quantile(0.1, slots(s3=10), count_bound) == 3
+    assert quantile(0.5, slots(s0=10), count_bound) == 0
+    assert quantile(0.5, slots(s17=10), count_bound) == 24
 
 
 def test_the_median_of_two_slots_lies_at_their_border() -> None:

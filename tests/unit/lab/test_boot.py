@@ -80,7 +80,7 @@ def run(kernel: LabKernel, out: Path, timeout_s: float = 10) -> boot.GuestResult
 
 
 def test_exit_status(kernel: LabKernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    emulator(monkeypatch, "touch started; echo 7 > exit")
+    emulator(monkeypatch, "sleep 0.1; touch started; echo 7 > exit")
     result = run(kernel, tmp_path / "out")
     assert (result.exit_code, result.accel) == (7, "tcg")
     assert result.log_path == tmp_path / "out/console.log"
