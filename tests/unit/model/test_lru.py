@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rmapwatch.kernels.semantics import PRESETS, after, before
+from rmapwatch.model import lru
 from rmapwatch.model.lru import Stream, survive
 
 OLD, NEW = before("used_once"), after("used_once")
@@ -20,6 +23,20 @@ def test_the_working_set_survives_since_the_commit() -> None:
     assert old.activated_stream > load.rounds * load.stream // 2
     assert sum(new.refaults[load.rounds // 2 :]) == 0
     assert sum(old.refaults[load.rounds // 2 :]) > load.working_set
+
+
+def test_the_figures_of_the_docs() -> None:
+    """docs/model.md shows them; they move when a page is aged in another way."""
+    old = survive(OLD, Stream())
+    assert (sum(old.refaults[8:]), old.activated_stream) == (877, 9371)
+
+
+def test_a_deactivated_page_that_is_not_used_again_goes_at_the_next_look() -> None:
+    lists = lru._Lists(free=0, active=OrderedDict({1: False}), young={1})
+    lru._shrink_active_list(lists)
+    assert (list(lists.active), list(lists.inactive), lists.young) == ([], [1], set())
+    lru._shrink_inactive_page(NEW, lists, 1)
+    assert (list(lists.inactive), lists.free) == ([], 1)
 
 
 @pytest.mark.parametrize("kernel", ["v5.10", "v6.1", "v6.12", "v7.3"])
