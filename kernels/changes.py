@@ -86,20 +86,14 @@ def has_return(function: str, type_text: str) -> SeenBy:
     return SeenBy(Wanted(functions=frozenset({function})), seen)
 
 
-def has_param_named(function: str, name: str) -> SeenBy:
-    """The BTF prototype of `function` has a parameter of this name."""
-
-    def seen(facts: KernelFacts) -> bool:
-        found = facts.functions.get(function)
-        params = found.params if found is not None else None
-        return params is not None and any(param == name for param, _ in params)
-
-    return SeenBy(Wanted(functions=frozenset({function})), seen)
-
-
 def both(one: SeenBy, other: SeenBy) -> SeenBy:
     """Both predicates hold."""
     return SeenBy(one.wanted | other.wanted, lambda facts: one(facts) and other(facts))
+
+
+def either(one: SeenBy, other: SeenBy) -> SeenBy:
+    """One of the predicates holds, or both: a static function may be inlined."""
+    return SeenBy(one.wanted | other.wanted, lambda facts: one(facts) or other(facts))
 
 
 def lacks(seen_by: SeenBy) -> SeenBy:
@@ -121,6 +115,12 @@ def table(rows: Iterable[Change]) -> dict[str, Change]:
         indexed[row.key] = row
     return indexed
 
+
+# Both functions are static: where they are inlined, what came a little later tells.
+KILLS_ACCESSING_PROCESS = either(
+    has_function("kill_accessing_process"), has_enumerator("mf_flags", "MF_UNPOISON")
+)
+COLLECTS_KSM = either(has_function("collect_procs_ksm"), has_file("/sys/kernel/mm/ksm/smart_scan"))
 
 CHANGES = table(
     (
@@ -323,7 +323,7 @@ CHANGES = table(
             subject="mm,hwpoison: send SIGBUS to PF_MCE_EARLY processes on action required events",
             since="v5.13",
             # No trace of its own; kill_accessing_process() came one release later.
-            seen_by=has_function("kill_accessing_process"),
+            seen_by=KILLS_ACCESSING_PROCESS,
         ),
         Change(
             "poisoned_again_is_an_error",
@@ -332,7 +332,7 @@ CHANGES = table(
             "poisoned",
             since="v5.13",
             # No trace of its own; kill_accessing_process() came one release later.
-            seen_by=has_function("kill_accessing_process"),
+            seen_by=KILLS_ACCESSING_PROCESS,
         ),
         Change(
             "mremap_dontunmap_unlinks",
@@ -340,14 +340,14 @@ CHANGES = table(
             subject="mm: mremap: unlink anon_vmas when mremap with MREMAP_DONTUNMAP success",
             since="v5.13",
             # No trace of its own; kill_accessing_process() came one release later.
-            seen_by=has_function("kill_accessing_process"),
+            seen_by=KILLS_ACCESSING_PROCESS,
         ),
         Change(
             "kill_accessing_process",
             commit="a3f5d80ea401",
             subject="mm,hwpoison: send SIGBUS with error virutal address",
             since="v5.14",
-            seen_by=has_function("kill_accessing_process"),
+            seen_by=KILLS_ACCESSING_PROCESS,
         ),
         Change(
             "unmap_failure_kills",
@@ -355,7 +355,7 @@ CHANGES = table(
             subject="hwpoison_user_mappings() kills when it could not unmap, for a clean page too",
             since="after v5.10",
             # No trace of its own; kill_accessing_process() is as young.
-            seen_by=has_function("kill_accessing_process"),
+            seen_by=KILLS_ACCESSING_PROCESS,
         ),
         Change(
             "unhandlable_pages_ignored",
@@ -363,7 +363,7 @@ CHANGES = table(
             subject="get_hwpoison_page() refuses pages that it cannot handle",
             since="v5.14",
             # No trace of its own; kill_accessing_process() came with the same release.
-            seen_by=has_function("kill_accessing_process"),
+            seen_by=KILLS_ACCESSING_PROCESS,
         ),
         Change(
             "locked_pages_activate",
@@ -421,7 +421,7 @@ CHANGES = table(
             subject="mm: hwpoison: support recovery from ksm_might_need_to_copy()",
             since="v6.2",
             # No trace of its own; the next release but one let memory_failure() handle KSM.
-            seen_by=has_function("collect_procs_ksm"),
+            seen_by=COLLECTS_KSM,
         ),
         Change(
             "vma_has_recency",
@@ -436,7 +436,7 @@ CHANGES = table(
             commit="4248d0083ec5",
             subject="mm: ksm: support hwpoison for ksm page",
             since="v6.4",
-            seen_by=has_function("collect_procs_ksm"),
+            seen_by=COLLECTS_KSM,
         ),
         Change(
             "ksm_smart_scan",
@@ -512,15 +512,15 @@ CHANGES = table(
             commit="66802526298e",
             subject="mm/madvise: add MF_ACTION_REQUIRED to madvise(MADV_HWPOISON)",
             since="v6.11",
-            # No trace of its own; the same series took `fail` from kill_procs().
-            seen_by=both(has_function("kill_procs"), lacks(has_param_named("kill_procs", "fail"))),
+            # No trace of its own; MF_MSG_ALREADY_POISONED came with the same series.
+            seen_by=has_enumerator("mf_action_page_type", "MF_MSG_ALREADY_POISONED"),
         ),
         Change(
             "unmap_failure_sigbus",
             commit="aa298fdf535d",
             subject="mm/memory-failure: try to send SIGBUS even if unmap failed",
             since="v6.11",
-            seen_by=both(has_function("kill_procs"), lacks(has_param_named("kill_procs", "fail"))),
+            seen_by=has_enumerator("mf_action_page_type", "MF_MSG_ALREADY_POISONED"),
         ),
         Change(
             "exiting_owner_skipped",
@@ -542,7 +542,8 @@ CHANGES = table(
             commit="4d5d14a01e2c",
             subject="mm/mglru: rework workingset protection",
             since="v6.14",
-            seen_by=has_function("lru_gen_set_refs"),
+            # The function is static; the mm ids came one release later.
+            seen_by=either(has_function("lru_gen_set_refs"), has_member("folio", "_mm_ids")),
         ),
         Change(
             "mm_ids",

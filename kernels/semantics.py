@@ -18,7 +18,7 @@ from typing import Any
 
 from ..errors import RmapwatchError
 from .changes import CHANGES
-from .facts import KernelFacts
+from .facts import KernelFacts, Wanted
 
 
 class Linking(Enum):
@@ -279,9 +279,11 @@ TIMELINE: tuple[Step, ...] = (
 )
 
 
-# What each kernel that can be attached to has, and its facts show if they are complete: one that
-# asks a struct, one an enum, one a file.
-ON_EVERY_KERNEL = ("anon_vma_chains", "anon_used_once", "ksm_chains")
+# What every kernel has, and facts show that were asked enough.
+ALWAYS_THERE = Wanted(
+    structs=frozenset({"anon_vma", "anon_vma_chain", "rmap_walk_control", "vm_area_struct"}),
+    enums=frozenset({"node_stat_item", "pageflags"}),
+)
 
 
 def fold(changes: Iterable[str]) -> Semantics:
@@ -301,11 +303,12 @@ def semantics_of(facts: KernelFacts) -> Semantics:
     RmapwatchError if they were recorded before all was asked that is needed here: what is missing
     in facts reads as absent in the kernel, and would be a wrong answer without a word.
     """
-    missing = [key for key in ON_EVERY_KERNEL if not CHANGES[key].seen_by(facts)]
+    missing = sorted(ALWAYS_THERE.structs - set(facts.structs))
+    missing += sorted(ALWAYS_THERE.enums - set(facts.enums))
     if missing:
         raise RmapwatchError(
             f"the facts of {facts.release}",
-            f"they do not tell {', '.join(missing)}, which every kernel here has",
+            f"they do not tell of {', '.join(missing)}, which every kernel has",
             "record the facts of this kernel again",
         )
     return fold(step.change for step in TIMELINE if CHANGES[step.change].seen_by(facts))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rmapwatch.errors import RmapwatchError
 from rmapwatch.kernels import semantics
-from rmapwatch.kernels.changes import CHANGES
+from rmapwatch.kernels.changes import CHANGES, WANTED
 from rmapwatch.kernels.facts import Function, KernelFacts, Struct
 from rmapwatch.kernels.semantics import PRESETS, SEEDS, TIMELINE, Semantics
 
@@ -21,12 +21,12 @@ OLDEST = KernelFacts(
         "page_referenced": Function(True),
         "mlock_vma_page": Function(True),
         "page_move_anon_rmap": Function(True),
-        "kill_procs": Function(True, (("to_kill", "struct list_head *"), ("fail", "bool"))),
     },
     structs={
         "anon_vma": Struct(96, {"num_active_vmas": 56, "parent": 64, "root": 0}),
         "anon_vma_chain": Struct(64, {"same_vma": 16, "rb": 32}),
         "rmap_walk_control": Struct(40, {"rmap_one": 8}),
+        "vm_area_struct": Struct(192, {"anon_vma": 88}),
     },
     enums={
         "node_stat_item": {"WORKINGSET_REFAULT_ANON": 10},
@@ -45,7 +45,6 @@ V6_1 = dataclasses.replace(
         "kill_accessing_process": Function(True),
         "lru_gen_look_around": Function(True, (("pvmw", "x"),), "void"),
         "page_move_anon_rmap": Function(True),
-        "kill_procs": Function(True, (("to_kill", "struct list_head *"), ("fail", "bool"))),
     },
     structs={
         **OLDEST.structs,
@@ -68,7 +67,6 @@ V6_12 = dataclasses.replace(
         "lru_gen_look_around": Function(True, (("pvmw", "x"),), "bool"),
         "collect_procs_ksm": Function(True),
         "folio_move_anon_rmap": Function(True),
-        "kill_procs": Function(True, (("to_kill", "struct list_head *"),)),
     },
     structs={
         **V6_1.structs,
@@ -114,9 +112,22 @@ def test_the_facts_of_a_lab_kernel_give_its_preset(preset: str, facts: KernelFac
 
 def test_facts_that_were_not_asked_enough_are_refused() -> None:
     empty: dict[str, Any] = {}
-    for without in ("structs", "enums", "files"):
+    for without in ("structs", "enums"):
         with pytest.raises(RmapwatchError, match=r"the facts of 6\.12\.0"):
             semantics.semantics_of(dataclasses.replace(V6_12, **{without: empty}))
+
+
+def test_what_is_asked_of_facts_is_what_the_reader_records() -> None:
+    assert semantics.ALWAYS_THERE | WANTED == WANTED
+
+
+def test_functions_that_were_inlined_are_not_missed() -> None:
+    for facts, preset in ((V6_12, "v6.12"), (V7_3, "v7.3")):
+        static = {"kill_accessing_process", "collect_procs_ksm", "lru_gen_set_refs"}
+        left = {name: f for name, f in facts.functions.items() if name not in static}
+        enums = {**facts.enums, "mf_flags": {"MF_SW_SIMULATED": 64, "MF_UNPOISON": 16}}
+        inlined = dataclasses.replace(facts, functions=left, enums=enums)
+        assert semantics.semantics_of(inlined) == PRESETS[preset]
 
 
 def test_every_step_is_a_known_change_and_sets_known_fields() -> None:
