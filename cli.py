@@ -14,7 +14,7 @@ from . import __version__, errors
 from .kernels.facts import KernelFacts
 from .lab import cli as lab_cli
 from .probes import session
-from .views import explain, live
+from .views import explain, live, model_cli
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 
 app.add_typer(lab_cli.app, name="lab")
+app.add_typer(model_cli.app, name="model")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Interval = Annotated[

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import mmap
-import os
 
 import numpy as np
 import numpy.typing as npt
@@ -29,12 +28,11 @@ class Ring:
     """Reads whole records; `seq` of the next one is how many slots were consumed before it."""
 
     def __init__(self, fd: int, size: int) -> None:
-        """Map the ring buffer map `fd` of `size` bytes of data."""
+        """Map the ring buffer map `fd` of `size` bytes of data; `fd` stays its owner's."""
         self._consumer = mmap.mmap(fd, _PAGE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
         self._shared = mmap.mmap(
             fd, _PAGE + 2 * size, mmap.MAP_SHARED, mmap.PROT_READ, offset=_PAGE
         )
-        os.close(fd)
         self._size = size
         self._position = np.frombuffer(self._consumer, "<u8", 1)
         self._producer = np.frombuffer(self._shared, "<u8", 1)

@@ -45,7 +45,7 @@ class Kernel:
 
 def test_records_come_out_in_order_and_by_type() -> None:
     kernel = Kernel()
-    reader = ring.Ring(os.dup(kernel.fd), SIZE)
+    reader = ring.Ring(kernel.fd, SIZE)
     kernel.put("walk", vmas=3, ns=500)
     kernel.put("reference", result=-1)
     kernel.put("walk", vmas=-1)
@@ -61,7 +61,7 @@ def test_records_come_out_in_order_and_by_type() -> None:
 
 def test_it_stops_at_a_record_still_being_written_and_goes_on_later() -> None:
     kernel = Kernel()
-    reader = ring.Ring(os.dup(kernel.fd), SIZE)
+    reader = ring.Ring(kernel.fd, SIZE)
     kernel.put("walk", vmas=1)
     kernel.put("walk", flags=1 << 31, vmas=2)
     kernel.put("walk", vmas=3)
@@ -75,7 +75,7 @@ def test_it_stops_at_a_record_still_being_written_and_goes_on_later() -> None:
 
 def test_a_discarded_record_is_left_out_and_still_counted_in_seq() -> None:
     kernel = Kernel()
-    reader = ring.Ring(os.dup(kernel.fd), SIZE)
+    reader = ring.Ring(kernel.fd, SIZE)
     kernel.put("walk", flags=1 << 30, vmas=1)
     kernel.put("walk", vmas=2)
     assert ring.decode(reader.drain()[1])["walk"]["vmas"].tolist() == [2]
@@ -84,7 +84,7 @@ def test_a_discarded_record_is_left_out_and_still_counted_in_seq() -> None:
 
 def test_a_batch_may_run_over_the_end_of_the_data() -> None:
     kernel = Kernel()
-    reader = ring.Ring(os.dup(kernel.fd), SIZE)
+    reader = ring.Ring(kernel.fd, SIZE)
     for vmas in range(SLOTS - 1):
         kernel.put("walk", vmas=vmas)
     reader.drain()
