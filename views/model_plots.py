@@ -97,7 +97,7 @@ def lines(
     figure, axes = _figure()
     for number, (name, values) in enumerate(y.items()):
         # Lines that lie on each other stay visible: the later the thinner.
-        axes.plot(x, values, marker="o", markersize=9 - 2 * number, label=name,
+        axes.plot(x, values, marker="o", clip_on=False, markersize=9 - 2 * number, label=name,
                   linewidth=max(1, 5 - number * 1.4),
                   color=(BEFORE, AFTER, "#e0a030", "#3d3d3d")[number % 4])  # fmt: skip
     axes.set(title=title, xlabel=axis[0], ylabel=axis[1], xlim=(x[0], x[-1]))
