@@ -5,8 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..probes.sample import Sample
-from . import walks
-from .readings import EventReading, ProbeReading, ReferenceReading, WalkReading
+from . import reclaim, walks
+from .readings import (
+    BatchReading,
+    DecisionReading,
+    EventReading,
+    ProbeReading,
+    ReferenceReading,
+    StallReading,
+    WalkReading,
+)
 
 
 @dataclass(frozen=True)
@@ -23,6 +31,9 @@ class Frame:
     quiet: bool
     walks: list[WalkReading]
     references: list[ReferenceReading]
+    batches: list[BatchReading]
+    decisions: list[DecisionReading]
+    stalls: list[StallReading]
     probes: list[ProbeReading]
     events: list[EventReading]
 
@@ -36,6 +47,9 @@ def frame(sample: Sample, last: Sample | None = None) -> Frame:
         quiet=sample.quiet,
         walks=walks.walks(sample, last),
         references=walks.references(sample, last),
+        batches=reclaim.batches(sample, last),
+        decisions=reclaim.decisions(sample, last),
+        stalls=reclaim.stalls(sample, last),
         probes=walks.probes(sample),
         events=walks.events(sample),
     )

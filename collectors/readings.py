@@ -37,6 +37,47 @@ class ReferenceReading:
 
 
 @dataclass(frozen=True)
+class BatchReading:
+    """
+    Batches of reclaim over a window: who asked, on whose behalf; pages are base pages.
+
+    ``reclaimed`` were freed; ``activated``, ``kept`` (referenced once), ``unmap_failed``, ``dirty``
+    and ``writeback`` are the kernel's own account of the rest; ``seconds`` is wall time in batches.
+    """
+
+    caller: str
+    reclaimer: str
+    batches: int
+    reclaimed: int
+    activated: int
+    kept: int
+    unmap_failed: int
+    dirty: int
+    writeback: int
+    seconds: float
+    p99: float | None
+
+
+@dataclass(frozen=True)
+class DecisionReading:
+    """Decisions of the reference check over a window, as seen by their effect."""
+
+    lru: str
+    decision: str
+    checks: int
+
+
+@dataclass(frozen=True)
+class StallReading:
+    """Calls for memory over a window, and the wall time that the callers spent in them."""
+
+    reclaimer: str
+    calls: int
+    seconds: float
+    p99: float | None
+
+
+@dataclass(frozen=True)
 class ProbeReading:
     """
     A probe point: where and how it is attached, and what became of its calls so far.

@@ -86,6 +86,7 @@ def run(scenario: Scenario, program: str) -> dict[str, Any]:
         *agreement.accounts(last),
         *agreement.losses(last),
         *agreement.counters(last, records),
+        *agreement.batches(last),
         *getattr(agreement, scenario.rules)(records, ledger),
     ]
     shown = asdict(frame(last))

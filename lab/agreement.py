@@ -72,6 +72,34 @@ def counters(sample: Sample, records: Records) -> Iterator[Agreement]:
                 yield _equal(f"{name}: VMAs counted = told", "VMAs", counted.vmas, vmas)
 
 
+def batches(sample: Sample) -> Iterator[Agreement]:
+    """
+    Yield: what was seen of the reference checks is what each batch's own account says.
+
+    KEEP is nr_ref_keep, exactly; ACTIVATE is at most nr_activate, which counts other reasons too;
+    no more is reclaimed than was let go. In base pages, summed over batches that check references,
+    and never contradicted by a single one of them.
+    """
+    told = [counts for counts in sample.batches.values() if counts.batches]
+    checked = [counts for counts in told if sum(counts.decided.values())]
+    keep = sum(counts.stats["nr_ref_keep"] for counts in checked)
+    kept = sum(counts.decided["keep"] for counts in checked)
+    yield _equal("reclaim batches: pages kept = nr_ref_keep", "pages", keep, kept)
+    activate = sum(sum(counts.activated.values()) for counts in checked)
+    seen = sum(counts.decided["activate"] for counts in checked)
+    yield _at_most("reclaim batches: pages activated <= nr_activate", "pages", activate, seen)
+    gone = sum(c.decided["reclaim"] + c.decided["reclaim_clean"] for c in checked)
+    reclaimed = sum(counts.reclaimed for counts in checked)
+    yield _at_most("reclaim batches: pages reclaimed <= let go", "pages", gone, reclaimed)
+    contradicted = sum(c.keep_differs + c.activate_exceeds + c.reclaimed_exceeds for c in told)
+    rule = "reclaim batches: not one contradicts its own account"
+    yield Agreement(rule, "batches", 0, contradicted, not contradicted if checked else None)
+
+
+def _at_most(rule: str, unit: str, limit: int, observed: int) -> Agreement:
+    return Agreement(rule, unit, limit, observed, observed <= limit if limit or observed else None)
+
+
 def child_pages(walks: npt.NDArray[np.void], ledger: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
     """Return which of the walks are of pages that a child of the storm owns alone."""
     within = (walks["index"] >= ledger["first_index"]) & (walks["index"] <= ledger["last_index"])
@@ -105,14 +133,9 @@ def fork_storm(records: Records, ledger: Mapping[str, Any]) -> Iterator[Agreemen
         ledger["children"],
         len(np.unique(child["map"])),
     )
+    rule = "no more pages of children are walked than the ledger has"
     pages = len(np.unique(child[["map", "index"]]))
-    yield Agreement(
-        "no more pages of children are walked than the ledger has",
-        "pages",
-        ledger["children"] * ledger["pages"],
-        pages,
-        pages <= ledger["children"] * ledger["pages"] if pages else None,
-    )
+    yield _at_most(rule, "pages", ledger["children"] * ledger["pages"], pages)
 
 
 def _op(name: str) -> int:

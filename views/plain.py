@@ -37,8 +37,12 @@ def per(total: float | None, count: float | None) -> str:
 def screen(frame: Frame) -> RenderableType:
     """Return the whole screen of a frame."""
     parts: list[RenderableType] = [_title(frame), _walks(frame)]
+    if frame.batches:
+        parts.append(_batches(frame))
     if frame.references:
         parts.append(_references(frame))
+    if frame.stalls:
+        parts.append(_stalls(frame))
     parts.append(_probes(frame))
     return Group(*parts)
 
@@ -83,6 +87,28 @@ def _walks(frame: Frame) -> Table:
         )
     if not frame.walks:
         table.add_row("none in this window", *[""] * 8)
+    return table
+
+
+def _batches(frame: Frame) -> Table:
+    columns = ("asked by", "for", "batches", "reclaimed", "kept", "activated", "time", "p99")
+    table = _table("reclaim, in pages", *columns, left=2)
+    for row in frame.batches:
+        counts = (row.batches, row.reclaimed, row.kept, row.activated)
+        table.add_row(
+            row.caller,
+            row.reclaimer,
+            *map(number, counts),
+            duration(row.seconds),
+            duration(row.p99),
+        )
+    return table
+
+
+def _stalls(frame: Frame) -> Table:
+    table = _table("calls for memory", "by", "calls", "time", "p99")
+    for row in frame.stalls:
+        table.add_row(row.reclaimer, number(row.calls), duration(row.seconds), duration(row.p99))
     return table
 
 

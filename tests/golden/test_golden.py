@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import itertools
 import json
 import os
 from pathlib import Path
@@ -10,9 +11,17 @@ import pytest
 from rich.console import Console, RenderableType
 from rmapwatch.collectors.frame import frame
 from rmapwatch.kernels.facts import KernelFacts
-from rmapwatch.probes import catalogue, events, rmap, source, state
+from rmapwatch.probes import catalogue, events, reclaim, rmap, source, state
 from rmapwatch.probes.resolve import resolve_all
-from rmapwatch.probes.sample import Account, Attachment, EventCounts, Sample, WalkCounts
+from rmapwatch.probes.sample import (
+    Account,
+    Attachment,
+    BatchCounts,
+    EventCounts,
+    Sample,
+    StallCounts,
+    WalkCounts,
+)
 from rmapwatch.views import explain, plain
 
 HERE = Path(__file__).parent
@@ -60,19 +69,34 @@ def test_the_same_handlers_whatever_the_kernel() -> None:
 
 
 def walk_counts(walks: int, vmas: int | None, ns: int) -> WalkCounts:
-    slots = [0] * state.SLOTS
-    slots[12] = walks
-    one = [0] * state.SLOTS
-    one[1] = walks
     return WalkCounts(
         walks=walks,
         bailouts=0,
         ns=ns,
         vmas=vmas,
         ptes=walks,
-        ns_slots=tuple(slots),
-        vmas_slots=None if vmas is None else tuple(one),
-        ptes_slots=tuple(one),
+        ns_slots=one_slot(12, walks),
+        vmas_slots=None if vmas is None else one_slot(1, walks),
+        ptes_slots=one_slot(1, walks),
+    )
+
+
+def one_slot(slot: int, count: int) -> tuple[int, ...]:
+    return tuple(count if n == slot else 0 for n in range(state.SLOTS))
+
+
+def batch_counts(batches: int) -> BatchCounts:
+    return BatchCounts(
+        batches=batches,
+        ns=batches * 2_000_000,
+        ns_slots=one_slot(20, batches),
+        reclaimed=batches * 29,
+        stats=dict.fromkeys(reclaim.STATS, 0) | {"nr_ref_keep": batches * 3},
+        activated={"anon": batches, "file": 0},
+        decided=dict.fromkeys(reclaim.DECISIONS, 0) | {"keep": batches * 3},
+        keep_differs=0,
+        activate_exceeds=0,
+        reclaimed_exceeds=0,
     )
 
 
@@ -82,7 +106,7 @@ def sample(time_ns: int, scale: int) -> Sample:
     walks["reference", "anon"] = walk_counts(1009 * scale, 2003 * scale, 5_000_000 * scale)
     walks["unmap", "anon"] = walk_counts(101 * scale, 101 * scale, 7_000_000 * scale)
     walks["damon", "file"] = walk_counts(7 * scale, None, 70_000 * scale)
-    keys = [(c, u, r) for c in state.CALLERS for u in state.LRUS for r in state.RESULTS]
+    keys = [(c, u, r) for c in state.ASKED_BY for u in state.LRUS for r in state.RESULTS]
     references = dict.fromkeys(keys, 0) | {("shrink_list", "anon", "one"): 1009 * scale}
     entries = 1117 * scale
     return Sample(
@@ -101,6 +125,14 @@ def sample(time_ns: int, scale: int) -> Sample:
         },
         walks=walks,
         references=references,
+        decisions=dict.fromkeys(itertools.product(state.LRUS, reclaim.DECISIONS), 0)
+        | {("anon", "keep"): 31 * scale},
+        batches=dict.fromkeys(
+            itertools.product(reclaim.CALLERS, reclaim.RECLAIMERS), batch_counts(0)
+        )
+        | {("evict", "kswapd"): batch_counts(17 * scale)},
+        stalls={name: StallCounts(0, 0, (0,) * state.SLOTS) for name in reclaim.RECLAIMERS}
+        | {"direct": StallCounts(3 * scale, 9_000_000 * scale, one_slot(22, 3 * scale))},
         events={name: EventCounts(11 * scale, scale, 10 * scale) for name in events.EVENTS},
         stray_steps=0,
     )

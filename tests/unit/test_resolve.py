@@ -57,7 +57,7 @@ def test_a_return_probe_alone_sees_no_arguments() -> None:
 def test_every_point_resolves_or_is_known_to_be_missing(kernel_facts: KernelFacts) -> None:
     _, missing = resolve_all(catalogue.POINTS, kernel_facts)
     # What a kernel of the lab does not have, because there it is part of something else.
-    later = {"step_unmap_poisoned_hugetlb", "step_migrate"}
+    later = {"step_unmap_poisoned_hugetlb", "step_migrate", "reclaim_evict"}
     assert {unavailable.point.name for unavailable in missing} <= later
 
 
