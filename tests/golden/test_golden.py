@@ -2,7 +2,6 @@
 
 import dataclasses
 import io
-import itertools
 import json
 import os
 from pathlib import Path
@@ -11,18 +10,10 @@ import pytest
 from rich.console import Console, RenderableType
 from rmapwatch.collectors.frame import frame
 from rmapwatch.kernels.facts import KernelFacts
-from rmapwatch.probes import catalogue, events, reclaim, rmap, source, state
+from rmapwatch.probes import catalogue, rmap, source
 from rmapwatch.probes.resolve import resolve_all
-from rmapwatch.probes.sample import (
-    Account,
-    Attachment,
-    BatchCounts,
-    EventCounts,
-    Sample,
-    StallCounts,
-    WalkCounts,
-)
 from rmapwatch.views import explain, plain
+from samples import sample
 
 HERE = Path(__file__).parent
 FACTS = HERE.parent / "data" / "facts"
@@ -66,76 +57,6 @@ def test_the_same_handlers_whatever_the_kernel() -> None:
         )
         for handlers in source.BPF_DIR.glob("*.bpf.c"):
             assert handlers.read_text() in text
-
-
-def walk_counts(walks: int, vmas: int | None, ns: int) -> WalkCounts:
-    return WalkCounts(
-        walks=walks,
-        bailouts=0,
-        ns=ns,
-        vmas=vmas,
-        ptes=walks,
-        ns_slots=one_slot(12, walks),
-        vmas_slots=None if vmas is None else one_slot(1, walks),
-        ptes_slots=one_slot(1, walks),
-    )
-
-
-def one_slot(slot: int, count: int) -> tuple[int, ...]:
-    return tuple(count if n == slot else 0 for n in range(state.SLOTS))
-
-
-def batch_counts(batches: int) -> BatchCounts:
-    return BatchCounts(
-        batches=batches,
-        ns=batches * 2_000_000,
-        ns_slots=one_slot(20, batches),
-        reclaimed=batches * 29,
-        stats=dict.fromkeys(reclaim.STATS, 0) | {"nr_ref_keep": batches * 3},
-        activated={"anon": batches, "file": 0},
-        decided=dict.fromkeys(reclaim.DECISIONS, 0) | {"keep": batches * 3},
-        keep_differs=0,
-        activate_exceeds=0,
-        reclaimed_exceeds=0,
-    )
-
-
-def sample(time_ns: int, scale: int) -> Sample:
-    """A sample with some of everything: a probe that is missing, an op without VMAs."""
-    walks = {(op.name, kind): walk_counts(0, 0, 0) for op in rmap.OPS for kind in rmap.KINDS}
-    walks["reference", "anon"] = walk_counts(1009 * scale, 2003 * scale, 5_000_000 * scale)
-    walks["unmap", "anon"] = walk_counts(101 * scale, 101 * scale, 7_000_000 * scale)
-    walks["damon", "file"] = walk_counts(7 * scale, None, 70_000 * scale)
-    keys = [(c, u, r) for c in state.ASKED_BY for u in state.LRUS for r in state.RESULTS]
-    references = dict.fromkeys(keys, 0) | {("shrink_list", "anon", "one"): 1009 * scale}
-    entries = 1117 * scale
-    return Sample(
-        time_ns=time_ns,
-        quiet=True,
-        backend="bcc",
-        release="6.1.0-test",
-        attached=(
-            Attachment("rmap_walk_anon", "rmap_walk_anon", "fentry+fexit", "it is traceable"),
-            Attachment("step_unmap", "try_to_unmap_one", "fentry", "it is traceable"),
-        ),
-        unavailable={"step_migrate": "this kernel has no traceable try_to_migrate_one"},
-        accounts={
-            "rmap_walk_anon": Account(entries, entries - 2, 1, 1, None, 1, 0, 0),
-            "step_unmap": Account(None, None, None, None, None),
-        },
-        walks=walks,
-        references=references,
-        decisions=dict.fromkeys(itertools.product(state.LRUS, reclaim.DECISIONS), 0)
-        | {("anon", "keep"): 31 * scale},
-        batches=dict.fromkeys(
-            itertools.product(reclaim.CALLERS, reclaim.RECLAIMERS), batch_counts(0)
-        )
-        | {("evict", "kswapd"): batch_counts(17 * scale)},
-        stalls={name: StallCounts(0, 0, (0,) * state.SLOTS) for name in reclaim.RECLAIMERS}
-        | {"direct": StallCounts(3 * scale, 9_000_000 * scale, one_slot(22, 3 * scale))},
-        events={name: EventCounts(11 * scale, scale, 10 * scale) for name in events.EVENTS},
-        stray_steps=0,
-    )
 
 
 def test_the_frame_as_json() -> None:
