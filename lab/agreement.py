@@ -97,7 +97,7 @@ def batches(sample: Sample) -> Iterator[Agreement]:
 
 
 def _at_most(rule: str, unit: str, limit: int, observed: int) -> Agreement:
-    return Agreement(rule, unit, limit, observed, observed <= limit if limit or observed else None)
+    return Agreement(rule, unit, limit, observed, observed <= limit if observed else None)
 
 
 def child_pages(walks: npt.NDArray[np.void], ledger: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
