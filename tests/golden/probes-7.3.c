@@ -6,9 +6,13 @@
 #define EXACT_COUNTS 16
 #define EXACT_BITS 4
 #define NOT_KNOWN (-1)
-#define PROBES 10
+#define PROBES 18
 #define OPS 10
-#define CALLERS 2
+#define ASKED_BY 2
+#define CALLERS 4
+#define RECLAIMERS 5
+#define DECISIONS 5
+#define STATS 7
 #define LRUS 2
 #define RESULTS 4
 #define WALK_BAILED 1
@@ -29,6 +33,35 @@
 #define OP_OTHER 9
 #define LRU_ANON 0
 #define LRU_FILE 1
+#define CALLER_INACTIVE 0
+#define CALLER_EVICT 1
+#define CALLER_PAGES 2
+#define CALLER_CLEAN 3
+#define RECLAIMER_KSWAPD 0
+#define RECLAIMER_DIRECT 1
+#define RECLAIMER_MEMCG 2
+#define RECLAIMER_PROACTIVE 3
+#define RECLAIMER_OTHER 4
+#define DECISION_ACTIVATE 0
+#define DECISION_ACTIVATE_MLOCKED 1
+#define DECISION_KEEP 2
+#define DECISION_RECLAIM 3
+#define DECISION_RECLAIM_CLEAN 4
+#define VERDICT_OPEN 0
+#define VERDICT_UNMAPPED 1
+#define VERDICT_GONE 2
+#define VERDICT_CLEAN 3
+#define STAT_NR_DIRTY 0
+#define STAT_NR_UNQUEUED_DIRTY 1
+#define STAT_NR_WRITEBACK 2
+#define STAT_NR_IMMEDIATE 3
+#define STAT_NR_REF_KEEP 4
+#define STAT_NR_UNMAP_FAIL 5
+#define STAT_NR_LAZYFREE_FAIL 6
+#define VM_LOCKED 0x2000
+#define MEMCG_RECLAIM_PROACTIVE 0x4
+#define HAS_RECLAIM_CLEAN 0
+#define READ_STATS(to, stat) do { to[0] = (u32)read_s32(stat, AT_NR_DIRTY); to[1] = (u32)read_s32(stat, AT_NR_UNQUEUED_DIRTY); to[2] = (u32)read_s32(stat, AT_NR_WRITEBACK); to[3] = (u32)read_s32(stat, AT_NR_IMMEDIATE); to[4] = (u32)read_s32(stat, AT_NR_REF_KEEP); to[5] = (u32)read_s32(stat, AT_NR_UNMAP_FAIL); to[6] = (u32)read_s32(stat, AT_NR_LAZYFREE_FAIL); } while (0)
 #define VMEMMAP_BASE_AT 0x100ULL
 #define STRUCT_PAGE_SIZE 64
 #define RWC_ONE (16LL)
@@ -43,8 +76,19 @@
 #define LARGE_MAPCOUNT (80LL)
 #define LARGE_NR_PAGES (120LL)
 #define ANON_VMA_ROOT (0LL)
+#define AT_NR_DIRTY (0LL)
+#define AT_NR_UNQUEUED_DIRTY (4LL)
+#define AT_NR_WRITEBACK (12LL)
+#define AT_NR_IMMEDIATE (16LL)
+#define AT_NR_REF_KEEP (28LL)
+#define AT_NR_UNMAP_FAIL (32LL)
+#define AT_NR_LAZYFREE_FAIL (36LL)
+#define AT_NR_ACTIVATE (20LL)
 #define PG_HEAD 6
 #define PG_SWAPBACKED 17
+#define PG_ACTIVE 8
+#define PG_MLOCKED 20
+#define PG_REFERENCED 2
 struct account {
 	u64 entries;
 	u64 exits;
@@ -62,17 +106,43 @@ struct walk_cell {
 	u64 vmas_slots[36];
 	u64 ptes_slots[36];
 };
+struct batch_cell {
+	u64 batches;
+	u64 ns;
+	u64 ns_slots[36];
+	u64 reclaimed;
+	u64 stats[7];
+	u64 activated[2];
+	u64 decided[5];
+	u64 keep_differs;
+	u64 activate_exceeds;
+	u64 reclaimed_exceeds;
+};
+struct stall_cell {
+	u64 calls;
+	u64 ns;
+	u64 ns_slots[36];
+};
 struct cpu_state {
-	struct account accounts[10];
+	struct account accounts[18];
 	struct walk_cell walks[30];
 	u64 references[16];
+	u64 decisions[10];
+	struct batch_cell batches[20];
+	struct stall_cell stalls[5];
 	u64 stray_steps;
 	u64 produced[2];
 	u64 lost[2];
 };
 struct work {
-	u64 owner;
-	u64 probe;
+	u64 walk_owner;
+	u64 walk_probe;
+	u64 batch_owner;
+	u64 batch_probe;
+	u64 shrink_owner;
+	u64 shrink_probe;
+	u64 reclaim_owner;
+	u64 reclaim_probe;
 	u64 folio;
 	u64 index;
 	u64 rwc;
@@ -86,6 +156,18 @@ struct work {
 	u64 start;
 	u64 reference_tid;
 	u64 reference_walk;
+	u64 reclaimer;
+	u64 reclaim_start;
+	u64 caller;
+	u64 batch;
+	u64 batch_start;
+	u64 stat;
+	u64 ignore_references;
+	u64 decided[5];
+	u64 checked;
+	u64 checked_lru;
+	u64 checked_pages;
+	u64 verdict;
 };
 struct control {
 	u64 events;
@@ -136,7 +218,7 @@ struct reference_event {
 	u8 is_locked;
 	char unused[47];
 };
-struct args { u32 probe; u64 folio; u64 rwc; u64 mapping; u64 index; u64 locked; u64 is_locked; u64 vm_flags; u64 ret; };
+struct args { u32 probe; u64 folio; u64 rwc; u64 mapping; u64 index; u64 locked; u64 is_locked; u64 vm_flags; u64 stat; u64 ignore_references; u64 options; u64 ret; };
 static inline u32 op_of(u64 callback, u64 arg)
 {
 	if (callback == 0x1000ULL) { /* folio_referenced_one */
@@ -168,6 +250,8 @@ static inline u32 op_of(u64 callback, u64 arg)
 }
 /* common.bpf.c */
 
+/* reclaim.bpf.c */
+
 /* rmap.bpf.c */
 
 int fentry_rmap_walk_anon(u64 *ctx)
@@ -175,7 +259,7 @@ int fentry_rmap_walk_anon(u64 *ctx)
 	struct args a = { .probe = 0 };
 	bpf_probe_read_kernel(&a.folio, 8, &ctx[0]);
 	bpf_probe_read_kernel(&a.rwc, 8, &ctx[1]);
-	a.locked = ctx[2];
+	a.locked = (u8)ctx[2];
 	return walk_enter(&a, KIND_ANON);
 }
 int fexit_rmap_walk_anon(u64 *ctx)
@@ -183,7 +267,7 @@ int fexit_rmap_walk_anon(u64 *ctx)
 	struct args a = { .probe = 0 };
 	bpf_probe_read_kernel(&a.folio, 8, &ctx[0]);
 	bpf_probe_read_kernel(&a.rwc, 8, &ctx[1]);
-	a.locked = ctx[2];
+	a.locked = (u8)ctx[2];
 	return walk_exit(&a, KIND_ANON);
 }
 int fentry___rmap_walk_file(u64 *ctx)
@@ -193,7 +277,7 @@ int fentry___rmap_walk_file(u64 *ctx)
 	bpf_probe_read_kernel(&a.mapping, 8, &ctx[1]);
 	a.index = ctx[2];
 	bpf_probe_read_kernel(&a.rwc, 8, &ctx[4]);
-	a.locked = ctx[5];
+	a.locked = (u8)ctx[5];
 	return walk_enter(&a, KIND_FILE);
 }
 int fexit___rmap_walk_file(u64 *ctx)
@@ -203,7 +287,7 @@ int fexit___rmap_walk_file(u64 *ctx)
 	bpf_probe_read_kernel(&a.mapping, 8, &ctx[1]);
 	a.index = ctx[2];
 	bpf_probe_read_kernel(&a.rwc, 8, &ctx[4]);
-	a.locked = ctx[5];
+	a.locked = (u8)ctx[5];
 	return walk_exit(&a, KIND_FILE);
 }
 int fentry_rmap_walk_ksm(u64 *ctx)
@@ -254,8 +338,97 @@ int fexit_folio_referenced(u64 *ctx)
 {
 	struct args a = { .probe = 9 };
 	bpf_probe_read_kernel(&a.folio, 8, &ctx[0]);
-	a.is_locked = ctx[1];
+	a.is_locked = (u32)ctx[1];
 	bpf_probe_read_kernel(&a.vm_flags, 8, &ctx[3]);
 	a.ret = ctx[4];
 	return reference_exit(&a);
+}
+int fentry_balance_pgdat(u64 *ctx)
+{
+	struct args a = { .probe = 10 };
+	return reclaim_enter(&a, RECLAIMER_KSWAPD);
+}
+int fexit_balance_pgdat(u64 *ctx)
+{
+	struct args a = { .probe = 10 };
+	a.ret = ctx[3];
+	return reclaim_exit(&a);
+}
+int fentry_try_to_free_pages(u64 *ctx)
+{
+	struct args a = { .probe = 11 };
+	return reclaim_enter(&a, RECLAIMER_DIRECT);
+}
+int fexit_try_to_free_pages(u64 *ctx)
+{
+	struct args a = { .probe = 11 };
+	a.ret = ctx[4];
+	return reclaim_exit(&a);
+}
+int fentry_try_to_free_mem_cgroup_pages(u64 *ctx)
+{
+	struct args a = { .probe = 12 };
+	a.options = (u32)ctx[3];
+	return reclaim_enter(&a, RECLAIMER_MEMCG);
+}
+int fexit_try_to_free_mem_cgroup_pages(u64 *ctx)
+{
+	struct args a = { .probe = 12 };
+	a.options = (u32)ctx[3];
+	a.ret = ctx[5];
+	return reclaim_exit(&a);
+}
+int fentry_evict_folios(u64 *ctx)
+{
+	struct args a = { .probe = 13 };
+	return shrink_enter(&a, CALLER_EVICT);
+}
+int fexit_evict_folios(u64 *ctx)
+{
+	struct args a = { .probe = 13 };
+	a.ret = ctx[4];
+	return shrink_exit(&a);
+}
+int fentry_reclaim_pages(u64 *ctx)
+{
+	struct args a = { .probe = 14 };
+	return shrink_enter(&a, CALLER_PAGES);
+}
+int fexit_reclaim_pages(u64 *ctx)
+{
+	struct args a = { .probe = 14 };
+	a.ret = ctx[1];
+	return shrink_exit(&a);
+}
+int fentry_reclaim_clean_pages_from_list(u64 *ctx)
+{
+	struct args a = { .probe = 15 };
+	return shrink_enter(&a, CALLER_CLEAN);
+}
+int fexit_reclaim_clean_pages_from_list(u64 *ctx)
+{
+	struct args a = { .probe = 15 };
+	a.ret = ctx[2];
+	return shrink_exit(&a);
+}
+int fentry_shrink_folio_list(u64 *ctx)
+{
+	struct args a = { .probe = 16 };
+	bpf_probe_read_kernel(&a.stat, 8, &ctx[3]);
+	a.ignore_references = (u8)ctx[4];
+	return batch_enter(&a);
+}
+int fexit_shrink_folio_list(u64 *ctx)
+{
+	struct args a = { .probe = 16 };
+	bpf_probe_read_kernel(&a.stat, 8, &ctx[3]);
+	a.ignore_references = (u8)ctx[4];
+	a.ret = ctx[6];
+	return batch_exit(&a);
+}
+int fentry_try_to_unmap(u64 *ctx)
+{
+	struct args a = { .probe = 17 };
+	bpf_probe_read_kernel(&a.folio, 8, &ctx[0]);
+	return unmap_enter(&a);
 }
