@@ -11,11 +11,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from rmapwatch.tools import model_rules
+from rmapwatch.tools import model_rules, probe_pages
 
 ROOT = Path(__file__).resolve().parents[1]
 
-GENERATED: tuple[tuple[str, Callable[[], str]], ...] = (("docs/model-rules.md", model_rules.page),)
+GENERATED: tuple[tuple[str, Callable[[], str]], ...] = (
+    ("docs/model-rules.md", model_rules.page),
+    ("docs/probes.md", probe_pages.probes),
+    ("docs/kernels.md", probe_pages.kernels),
+)
 
 
 def stale() -> list[str]:
