@@ -147,8 +147,8 @@ CHANGES = table(
         ),
         Change(
             "shrink_folio_list",
-            commit="",
-            subject="mm/vmscan: Turn page lists into folio lists (shrink_page_list renamed)",
+            commit="49fd9b6df54e",
+            subject="mm/vmscan: fix a lot of comments",
             since="v6.1",
             seen_by=has_function("shrink_folio_list"),
         ),
@@ -163,14 +163,14 @@ CHANGES = table(
             "__rmap_walk_file",
             commit="",
             subject="mm: refactor rmap_walk_file() to separate out traversal logic",
-            since="v6.15",
+            since="after v6.12",
             seen_by=has_function("__rmap_walk_file"),
         ),
         Change(
             "try_to_unmap_poisoned_hugetlb_one",
             commit="",
             subject="mm/rmap: add try_to_unmap_poisoned_hugetlb_one",
-            since="v7.3",
+            since="after v6.12",
             seen_by=has_function("try_to_unmap_poisoned_hugetlb_one"),
         ),
         # What follows alters meaning, and is applied in `semantics.py`. Where a change leaves no
