@@ -72,6 +72,14 @@ def test_the_plain_screen_fits_80_columns() -> None:
     hold("screen.txt", text)
 
 
+def test_large_figures_fit_80_columns_too() -> None:
+    shown = frame(sample(9_000_000_000, 9973), sample(1_000_000_000, 1))
+    text = printed(plain.screen(shown), width=80)
+    assert "10,061,748" in text
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
 def test_the_first_frame_has_no_rate() -> None:
     text = printed(plain.screen(frame(sample(1_000_000_000, 1))), width=80)
     hold("first-screen.txt", text)
