@@ -58,6 +58,8 @@ def test_a_reader_drops_root_reads_on_and_leaves_nothing_when_killed() -> None:
     user = {**os.environ, "SUDO_UID": "65534", "SUDO_GID": "65534"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=user) as reader:
         frame = next_frame(reader.stdout)
+        while not frame["quiet"]:
+            frame = next_frame(reader.stdout)
         status = Path(f"/proc/{reader.pid}/status").read_text()
         during = held()
         reader.kill()
