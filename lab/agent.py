@@ -67,6 +67,7 @@ def say(text: str) -> None:
 
 def run(scenario: Scenario, program: str) -> dict[str, Any]:
     """Run the scenario once under all probes; return what the JSON of `lab run` shows."""
+    guest.rest()
     if scenario.swap_bytes:
         guest.zram_swap(scenario.swap_bytes)
     say("compiling and attaching the probes")

@@ -16,6 +16,7 @@ from ..errors import RmapwatchError
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _CONTROL = Path("/run/lab/command.sh")
+_DAMON_STAT = Path("/sys/module/damon_stat/parameters/enabled")
 _ZRAM = Path("/sys/block/zram0")
 
 
@@ -32,6 +33,17 @@ def require_guest() -> None:
             "and this is no guest of the lab",
             "rmapwatch lab run --help",
         )
+
+
+def rest() -> None:
+    """
+    Stop what walks reverse maps of its own accord, so that a workload's counts are its own.
+
+    Kernels that have DAMON's statistics sample pages all the time.
+    """
+    require_guest()
+    if _DAMON_STAT.exists():
+        _DAMON_STAT.write_text("N")
 
 
 def zram_swap(size_bytes: int) -> None:

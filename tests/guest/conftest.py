@@ -21,7 +21,8 @@ def storm_program() -> str:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def swap() -> None:
+def at_rest_with_swap() -> None:
+    guest.rest()
     guest.zram_swap(512 << 20)
 
 
