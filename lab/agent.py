@@ -28,7 +28,7 @@ from . import agreement, guest
 from .exchange import ERROR, FRAMES, RECORDING, RESULT, WANTED
 from .scenarios import Scenario, find
 
-_SAMPLE_S = 2.0
+_SAMPLE_S = 0.5
 _POLL_S = 0.02
 _SETTLE_S = 0.5
 
@@ -45,9 +45,9 @@ def run(scenario: Scenario, program: str) -> dict[str, Any]:
     say("compiling and attaching the probes")
     attached = session.start(SESSION)
     say(f"running {scenario.name}")
-    window, ledger = _recorded(attached, [program, *scenario.arguments])
+    samples, ledger = _recorded(attached, scenario, program)
     attached.close()
-    last = window[-1]
+    last = samples[-1]
     recording = Recording(Path(RECORDING))
     records = {name: recording.records(name) for name in events.EVENTS}
     rules = [
@@ -62,7 +62,7 @@ def run(scenario: Scenario, program: str) -> dict[str, Any]:
         "scenario": scenario.name,
         "seed_rows": scenario.seed_rows,
         **shown,
-        "seconds": (last.time_ns - window[0].time_ns) / 1e9,
+        "seconds": (last.time_ns - samples[0].time_ns) / 1e9,
         "events": _totals(shown["events"]),
         "events_by_type": shown["events"],
         "ledger": ledger,
@@ -70,12 +70,14 @@ def run(scenario: Scenario, program: str) -> dict[str, Any]:
     }
 
 
-def _recorded(attached: session.Session, command: list[str]) -> tuple[list[Sample], dict[str, Any]]:
+def _recorded(
+    attached: session.Session, scenario: Scenario, program: str
+) -> tuple[list[Sample], dict[str, Any]]:
     """Record while the workload runs and settles; return all Samples and the ledger."""
     samples: list[Sample] = []
-    told = [Path(command[0]).name, *command[1:]]
-    tape = Tape(attached, Path(RECORDING), _SAMPLE_S, told, samples.append)
-    ledger = _workload(command, tape)
+    command = (scenario.workload, *scenario.arguments)
+    tape = Tape(attached, Path(RECORDING), _SAMPLE_S, command, samples.append)
+    ledger = _workload([program, *scenario.arguments], tape)
     _settle(tape)
     tape.close(ledger)
     Path(FRAMES).write_text(json.dumps([asdict(shown) for shown in frames(samples)]))

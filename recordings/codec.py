@@ -8,6 +8,7 @@ version did not write is absent: None where the hint allows it, otherwise empty 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Mapping
@@ -46,7 +47,8 @@ def load(hint: Any, data: Any) -> Any:
     return data
 
 
-def hints(record: Any) -> dict[str, Any]:
+@functools.cache
+def hints(record: Any) -> Mapping[str, Any]:
     """Return the type of each field of a dataclass, in order."""
     found = typing.get_type_hints(record)
     return {field.name: found[field.name] for field in dataclasses.fields(record)}

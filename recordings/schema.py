@@ -7,6 +7,7 @@ names, so that a file explains itself. What is one in all rows (the type of even
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -44,6 +45,7 @@ def markdown(event: str) -> Iterator[str]:
         yield f"| `{member.name}` | {_type(member)} | {member.unit} | {nullable} | {member.doc} |"
 
 
+@functools.cache
 def of_stream(stream: str) -> Any:
     """Return the Arrow schema of the stream of that name."""
     if stream == SAMPLES:
