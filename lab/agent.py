@@ -50,13 +50,7 @@ def run(scenario: Scenario, program: str) -> dict[str, Any]:
     last = samples[-1]
     recording = Recording(Path(RECORDING))
     records = {name: recording.records(name) for name in events.EVENTS}
-    rules = [
-        *agreement.accounts(last),
-        *agreement.losses(last),
-        *agreement.counters(last, records),
-        *agreement.batches(last),
-        *getattr(agreement, scenario.rules)(records, ledger),
-    ]
+    rules = agreement.every_rule(last, records, scenario.rules, ledger)
     shown = asdict(frame(last))
     return {
         "scenario": scenario.name,

@@ -41,8 +41,9 @@ def columns(event: str) -> tuple[EventField, ...]:
 def markdown(event: str) -> Iterator[str]:
     """Yield the rows of the table of columns in docs/recordings.md."""
     for member in columns(event):
-        nullable = "" if member.unknown is None else "yes"
-        yield f"| `{member.name}` | {_type(member)} | {member.unit} | {nullable} | {member.doc} |"
+        null = "" if member.unknown is None else "yes"
+        kind = "names" if member.names else _type(member)
+        yield f"| `{member.name}` | {kind} | {member.unit} | {null} | {_doc(member)} |"
 
 
 @functools.cache
@@ -73,6 +74,11 @@ def complaint(stream: str, found: Any) -> str:
     return ""
 
 
+def _doc(member: EventField) -> str:
+    """Return what the column is: the half-sentence about the unknown value is for the ring."""
+    return member.doc if member.unknown is None else member.doc.rpartition(";")[0]
+
+
 def _type(member: EventField) -> Any:
     if member.names:
         return pa.dictionary(pa.int8(), pa.string())
@@ -82,7 +88,7 @@ def _type(member: EventField) -> Any:
 
 
 def _field(member: EventField) -> Any:
-    told = {"doc": member.doc, "unit": member.unit} if member.unit else {"doc": member.doc}
+    told = {"doc": _doc(member)} | ({"unit": member.unit} if member.unit else {})
     return pa.field(member.name, _type(member), member.unknown is not None, told)
 
 

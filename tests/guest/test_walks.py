@@ -129,7 +129,7 @@ def test_every_walk_is_there_with_its_time(attached, oracle, storm_program, hogs
 
 
 def test_the_accounts_balance(attached) -> None:
-    Recorder(attached).drain()
+    Recorder(attached, Memory()).drain()
     sample = quiet(attached)
     for probe in (f"rmap_walk_{kind}" for kind in KINDS):
         account = sample.accounts[probe]

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 from rmapwatch.kernels.facts import KernelFacts
 from rmapwatch.probes import events, ring, rmap, state
-from rmapwatch.probes.sample import Account, Attachment, EventCounts, Sample, WalkCounts
+from rmapwatch.probes.sample import (
+    Account,
+    Attachment,
+    EventCounts,
+    Sample,
+    StallCounts,
+    WalkCounts,
+)
 from rmapwatch.recordings.meta import Clocks, Ending, Meta, Plan
 from rmapwatch.recordings.writer import Writer
 
@@ -51,7 +58,7 @@ def some_sample(time_ns: int, scale: int) -> Sample:
     slots = (0, scale) + (0,) * (state.SLOTS - 2)
     counts = WalkCounts(scale, 0, 1000 * scale, scale, scale, slots, slots, slots)
     unwatched = WalkCounts(scale, 0, 1000 * scale, None, scale, slots, None, slots)
-    keys = [(c, u, r) for c in state.CALLERS for u in state.LRUS for r in state.RESULTS]
+    keys = [(c, u, r) for c in state.ASKED_BY for u in state.LRUS for r in state.RESULTS]
     return Sample(
         time_ns=time_ns,
         quiet=bool(scale % 2),
@@ -66,6 +73,9 @@ def some_sample(time_ns: int, scale: int) -> Sample:
             for kind in rmap.KINDS
         },
         references=dict.fromkeys(keys, scale),
+        decisions={("anon", "keep"): scale},
+        batches={},
+        stalls={"direct": StallCounts(scale, 1000 * scale, slots)},
         events={name: EventCounts(scale, 0, scale) for name in events.EVENTS},
         stray_steps=scale,
     )

@@ -136,8 +136,10 @@ def test_it_ends_cleanly_when_asked_to(told: signal.Signals, session, tmp_path: 
     before = signal.getsignal(signal.SIGTERM)
     timer = threading.Timer(0.3, os.kill, (os.getpid(), told))
     timer.start()
-    assert recorder.record(session, request(tmp_path, "sleep", "1000")) == 0
-    timer.join()
+    try:
+        assert recorder.record(session, request(tmp_path, "sleep", "1000")) == 0
+    finally:
+        timer.cancel()
     assert Recording(tmp_path / "new").complete
     assert signal.getsignal(signal.SIGTERM) == before
 
