@@ -29,12 +29,12 @@ anything is refused. pyarrow is needed: `pip install 'rmapwatch[record]'`.
 | file | what it is |
 |---|---|
 | `meta.json` | what was recorded, where, under which probes, and how it ended |
-| `samples.arrows` | a Sample every `--interval` seconds: what the probes had counted, raw and cumulative |
+| `samples.arrows` | a Sample every `--interval` seconds: all counts so far |
 | `walk.arrows`, `reference.arrows` | one row per event |
 
 The folder has mode 0700, its files 0600. `.arrows` files are Arrow IPC streams, their buffers
 compressed by zstd. The schema of each says its stream and the version of the format
-(`rmapwatch.stream`, `rmapwatch.schema`); each column says in its metadata what it is (`doc`) and its
+(`rmapwatch.stream`, `rmapwatch.schema`); the metadata of a column says what it is (`doc`) and its
 `unit`. What the kernel does not tell is null.
 
 `meta.json`, format @VERSION@:
@@ -47,7 +47,11 @@ compressed by zstd. The schema of each says its stream and the version of the fo
 | `start` | one moment on CLOCK_MONOTONIC, which all events carry, and on CLOCK_REALTIME, ns |
 | `command` | what was run meanwhile |
 | `complete` | whether the writer has closed all |
-| `end` | null until then: the clocks again; `window`, the times of the first and the last Sample; calls `missed` per probe; `events` produced, lost and received; the workload's `ledger` |
+| `end` | null until then; its keys follow |
+| `clocks` | the same two clocks again |
+| `window` | when the first and the last Sample were taken, ns |
+| `missed`, `events` | calls missed per probe; events produced, lost and received per type |
+| `ledger` | what a workload of the lab says that it did |
 
 Events go on until shortly after the last Sample: those with a later `time` are outside the window.
 
