@@ -72,15 +72,18 @@ stays 0. No hash is ever in the kernel's half of the address space.
 
 ```python
 import pyarrow as pa
+
 with open("DIR/walk.arrows", "rb") as file:
     walks = pa.ipc.open_stream(file).read_all()
 
 walks.to_pandas().groupby(["op", "kind"]).ns.describe()
 
-import duckdb                       # finds `walks` by its name
+import duckdb  # finds `walks` by its name
+
 duckdb.sql("select op, kind, count(*), sum(ns) / 1e6 as ms from walks group by all")
 
 import polars
+
 polars.read_ipc_stream("DIR/walk.arrows")
 ```
 
