@@ -77,7 +77,7 @@ def test_no_kernel_address_is_in_it(fixture: Path) -> None:
                 known = values if member.unknown is None else values[values != member.unknown]
                 assert (known < KERNEL_HALF).all(), member.name
                 if member.pointer:
-                    assert len(np.unique(known)) >= 23
+                    assert len(np.unique(known)) > 1
     assert b"ffff8" not in (fixture / "meta.json").read_bytes()
 
 

@@ -52,6 +52,7 @@ def test_no_kernel_address_leaves(session, records, tmp_path: Path) -> None:
             seen += 1
             real, hidden = told[name], found[name]
             assert ((real == 0) == (hidden == 0)).all()
+            assert (hidden < 1 << 56).all()
             assert len(np.unique(hidden)) == len(np.unique(real))
             for value in np.unique(real):
                 assert len(np.unique(hidden[real == value])) == 1
