@@ -145,6 +145,13 @@ def test_it_ends_cleanly_when_asked_to(told: signal.Signals, session, tmp_path: 
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+def test_ctrl_c_is_no_failure_of_the_command(session, tmp_path: Path) -> None:
+    """A terminal sends it to both; the command's status then is not its own."""
+    both = request(tmp_path, "sh", "-c", "kill -INT $PPID; exit 130")
+    assert recorder.record(session, both) == 0
+    assert Recording(tmp_path / "new").complete
+
+
 def test_what_cannot_be_done_is_said_first(recording: Path, tmp_path: Path) -> None:
     with pytest.raises(errors.UsageError, match="something already"):
         Request(recording, 1).check()
