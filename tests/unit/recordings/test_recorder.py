@@ -145,9 +145,15 @@ def test_it_ends_cleanly_when_asked_to(told: signal.Signals, session, tmp_path: 
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_ctrl_c_is_no_failure_of_the_command(session, tmp_path: Path) -> None:
-    """A terminal sends it to both; the command's status then is not its own."""
-    both = request(tmp_path, "sh", "-c", "kill -INT $PPID; exit 130")
+def test_ctrl_c_is_no_failure_of_the_command(session, tmp_path: Path, monkeypatch) -> None:
+    """A terminal sends it to both, and the command may be gone first."""
+
+    def interrupted(seconds: float, wait=time.sleep) -> None:
+        wait(0.5)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(recorder.time, "sleep", interrupted)
+    both = request(tmp_path, "sh", "-c", "sleep 0.1; exit 130")
     assert recorder.record(session, both) == 0
     assert Recording(tmp_path / "new").complete
 
