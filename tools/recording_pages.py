@@ -76,7 +76,7 @@ import pyarrow as pa
 with open("DIR/walk.arrows", "rb") as file:
     walks = pa.ipc.open_stream(file).read_all()
 
-walks.to_pandas().groupby(["op", "kind"]).ns.describe()
+walks.to_pandas().groupby(["op", "kind"], observed=True).ns.describe()
 
 import duckdb  # finds `walks` by its name
 
