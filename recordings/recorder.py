@@ -20,7 +20,7 @@ from ..probes import events, ring
 from ..probes.sample import Sample
 from ..probes.session import Request as SessionRequest
 from ..probes.session import Session
-from . import writer
+from . import schema, writer
 from .meta import Clocks, Ending, Meta, Plan, require_new
 from .schema import Records
 
@@ -141,7 +141,8 @@ class Request:
     command: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Raise `UsageError` for what cannot be done, before anything costly begins."""
+        """Raise `UsageError` for what cannot be done, before anything costly or irrevocable."""
+        schema.load_all()
         require_new(self.folder)
         if self.command and shutil.which(self.command[0]) is None:
             raise UsageError(

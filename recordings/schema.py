@@ -98,6 +98,12 @@ def batch_of(event: str, records: Records) -> Any:
     return pa.RecordBatch.from_arrays(arrays, schema=of_stream(event))
 
 
+def load_all() -> None:
+    """Have pyarrow and numpy load what they load late: by then privileges may be dropped."""
+    for event in events.EVENTS:
+        batch_of(event, np.zeros(2, ring.dtype(event)))
+
+
 def _array(member: EventField, values: npt.NDArray[Any]) -> Any:
     values = np.ascontiguousarray(values)
     if member.names:

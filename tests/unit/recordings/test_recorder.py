@@ -175,6 +175,29 @@ def test_decoding_keeps_the_order_of_types(session, records) -> None:
     assert memory.records()["walk"].dtype.names == ring.dtype("walk").names
 
 
+LATE = """
+import pathlib, sys
+sys.path.insert(0, sys.argv[1])
+import conftest
+from rmapwatch.recordings import recorder
+session = conftest.FakeSession()
+for event in recorder.events.EVENTS:
+    session.put(conftest.some_records(event, 5))
+request = recorder.Request(pathlib.Path(sys.argv[2]), 0.05, 0.2, ("true",))
+request.check()
+before = set(sys.modules)
+recorder.record(session, request)
+print(sorted(set(sys.modules) - before))
+"""
+
+
+def test_nothing_is_imported_after_the_check(tmp_path: Path) -> None:
+    """Root's own Python cannot be read any more once privileges are dropped."""
+    command = [sys.executable, "-c", LATE, str(Path(__file__).parent), str(tmp_path / "new")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "[]\n", done.stderr
+
+
 def test_pyarrow_that_is_missing_is_said() -> None:
     code = """
 import sys
