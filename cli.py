@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -58,8 +59,15 @@ def top(
         bool,
         typer.Option("--or-lab", help="Where this kernel cannot be probed, show one of the lab."),
     ] = False,
+    replay: Annotated[
+        Path | None,
+        typer.Option("--replay", help="Show a recording at its own pace; with --once, at once."),
+    ] = None,
 ) -> None:
     """Show what reverse-map walks and reference checks cost, live."""
+    if replay is not None:
+        _replay(replay, once, as_json)
+        return
     try:
         attached = session.start(session.Request())
     except errors.RmapwatchError as refused:
@@ -71,9 +79,48 @@ def top(
         return
     session.drop_privileges()
     if once:
-        live.one_frame(attached, interval, as_json)
+        live.one_frame(live.polled(attached, interval), as_json)
     else:
-        live.frames(attached, interval, as_json)
+        live.frames(live.polled(attached, interval), as_json)
+
+
+def _replay(folder: Path, once: bool, as_json: bool) -> None:
+    from .recordings import reader, replay  # these load pyarrow
+
+    recording = reader.Recording(folder)
+    for complaint in recording.complaints():
+        print(f"rmapwatch: {folder}: {complaint}", file=sys.stderr)
+    samples = replay.samples(recording)
+    if once:
+        live.one_frame(replay.whole(samples), as_json)
+    else:
+        live.frames(replay.paced(samples), as_json)
+
+
+@app.command()
+def record(
+    out: Annotated[Path, typer.Option("-o", "--out", help="The new folder for the recording.")],
+    duration: Annotated[
+        float | None, typer.Option("--duration", "-d", min=0.1, help="Seconds; default: no end.")
+    ] = None,
+    interval: Annotated[
+        float, typer.Option("--interval", "-i", min=0.1, max=3600, help="Seconds between samples.")
+    ] = 2.0,
+    command: Annotated[
+        list[str] | None, typer.Argument(help="Record while this runs: -- COMMAND ...")
+    ] = None,
+) -> None:
+    """Record events and samples until COMMAND, the duration or Ctrl-C ends it."""
+    from .recordings import recorder  # this loads pyarrow
+
+    request = recorder.Request(out, interval, duration, tuple(command or ()))
+    request.check()
+    attached = session.start(recorder.SESSION)
+    session.drop_privileges()
+    print(f"rmapwatch: recording to {out}; Ctrl-C ends it", file=sys.stderr)
+    status = recorder.record(attached, request)
+    if status:
+        raise typer.Exit(status)
 
 
 @app.command()

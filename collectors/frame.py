@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..probes.sample import Sample
@@ -36,6 +37,14 @@ class Frame:
     stalls: list[StallReading]
     probes: list[ProbeReading]
     events: list[EventReading]
+
+
+def frames(samples: Iterable[Sample]) -> Iterator[Frame]:
+    """Yield the Frame of each Sample since the one before, of the first since the start."""
+    last = None
+    for sample in samples:
+        yield frame(sample, last)
+        last = sample
 
 
 def frame(sample: Sample, last: Sample | None = None) -> Frame:

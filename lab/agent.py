@@ -8,7 +8,6 @@ found in files of its working folder, which the host sees.
 from __future__ import annotations
 
 import json
-import secrets
 import subprocess
 import sys
 import time
@@ -18,46 +17,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from .. import errors
-from ..collectors.frame import frame
-from ..probes import events, ring, session
+from ..collectors.frame import frame, frames
+from ..probes import events, session
+from ..probes.sample import Sample
+from ..recordings.reader import Recording
+from ..recordings.recorder import SESSION, Tape
 from ..views import explain, live
 from . import agreement, guest
-from .exchange import ERROR, RESULT, WANTED
+from .exchange import ERROR, FRAMES, RECORDING, RESULT, WANTED
 from .scenarios import Scenario, find
 
-RING_PAGES = 4096
+_SAMPLE_S = 0.5
 _POLL_S = 0.02
 _SETTLE_S = 0.5
-
-
-class Recorder:
-    """Collects the events of a session in memory, in order, kernel addresses hidden."""
-
-    def __init__(self, attached: session.Session) -> None:
-        self._attached = attached
-        self._ring = ring.Ring(attached.ring_fd, attached.ring_size)
-        self._key = secrets.token_bytes(32)
-        self._batches: dict[str, list[npt.NDArray[np.void]]] = {name: [] for name in events.EVENTS}
-
-    def drain(self) -> int:
-        """Take what the ring holds; return how many records that was."""
-        _, batch = self._ring.drain()
-        for name, records in ring.decode(batch).items():
-            self._attached.received(name, len(records))
-            ring.hide_pointers(records, name, self._key)
-            self._batches[name].append(records)
-        return len(batch)
-
-    def records(self) -> dict[str, npt.NDArray[np.void]]:
-        """Return all events so far, by type."""
-        return {
-            name: np.concatenate([np.empty(0, ring.dtype(name)), *batches])
-            for name, batches in self._batches.items()
-        }
 
 
 def say(text: str) -> None:
@@ -71,31 +44,20 @@ def run(scenario: Scenario, program: str) -> dict[str, Any]:
     if scenario.swap_bytes:
         guest.zram_swap(scenario.swap_bytes)
     say("compiling and attaching the probes")
-    wanted = session.Request(events=tuple(events.EVENTS), ring_pages=RING_PAGES)
-    attached = session.start(wanted)
-    recorder = Recorder(attached)
-    first = attached.sample()
+    attached = session.start(SESSION)
     say(f"running {scenario.name}")
-    ledger = _workload([program, *scenario.arguments], recorder)
-    _settle(recorder)
-    last = attached.sample()
+    samples, ledger = _recorded(attached, scenario, program)
     attached.close()
-    records = recorder.records()
-    for name, told in records.items():
-        np.save(f"{name}.npy", told)
-    rules = [
-        *agreement.accounts(last),
-        *agreement.losses(last),
-        *agreement.counters(last, records),
-        *agreement.batches(last),
-        *getattr(agreement, scenario.rules)(records, ledger),
-    ]
+    last = samples[-1]
+    recording = Recording(Path(RECORDING))
+    records = {name: recording.records(name) for name in events.EVENTS}
+    rules = agreement.every_rule(last, records, scenario.rules, ledger)
     shown = asdict(frame(last))
     return {
         "scenario": scenario.name,
         "seed_rows": scenario.seed_rows,
         **shown,
-        "seconds": (last.time_ns - first.time_ns) / 1e9,
+        "seconds": (last.time_ns - samples[0].time_ns) / 1e9,
         "events": _totals(shown["events"]),
         "events_by_type": shown["events"],
         "ledger": ledger,
@@ -103,11 +65,25 @@ def run(scenario: Scenario, program: str) -> dict[str, Any]:
     }
 
 
-def _workload(command: list[str], recorder: Recorder) -> dict[str, Any]:
+def _recorded(
+    attached: session.Session, scenario: Scenario, program: str
+) -> tuple[list[Sample], dict[str, Any]]:
+    """Record while the workload runs and settles; return all Samples and the ledger."""
+    samples: list[Sample] = []
+    command = (scenario.workload, *scenario.arguments)
+    tape = Tape(attached, Path(RECORDING), _SAMPLE_S, command, samples.append)
+    ledger = _workload([program, *scenario.arguments], tape)
+    _settle(tape)
+    tape.close(ledger)
+    Path(FRAMES).write_text(json.dumps([asdict(shown) for shown in frames(samples)]))
+    return samples, ledger
+
+
+def _workload(command: list[str], tape: Tape) -> dict[str, Any]:
     """Run the workload, draining the ring all the while; return its ledger."""
     with Path("ledger.json").open("wb") as out, subprocess.Popen(command, stdout=out) as process:
         while process.poll() is None:
-            if not recorder.drain():
+            if not tape.step():
                 time.sleep(_POLL_S)
     if process.returncode:
         raise errors.RmapwatchError(
@@ -117,11 +93,11 @@ def _workload(command: list[str], recorder: Recorder) -> dict[str, Any]:
     return ledger
 
 
-def _settle(recorder: Recorder) -> None:
+def _settle(tape: Tape) -> None:
     """Drain until nothing has come for a while."""
     end = time.monotonic() + _SETTLE_S
     while time.monotonic() < end:
-        if recorder.drain():
+        if tape.step():
             end = time.monotonic() + _SETTLE_S
         time.sleep(_POLL_S)
 
@@ -145,12 +121,12 @@ def endless(scenario: Scenario, program: str) -> Iterator[None]:
 
 def top(scenario: Scenario, wanted: dict[str, Any]) -> None:
     """Show the live screen over the scenario, going on and on."""
-    attached = session.start(session.Request())
+    samples = live.polled(session.start(session.Request()), wanted["interval"])
     with endless(scenario, wanted["program"]):
         if wanted["once"]:
-            live.one_frame(attached, wanted["interval"], wanted["json"])
+            live.one_frame(samples, wanted["json"])
         else:
-            live.frames(attached, wanted["interval"], wanted["json"])
+            live.frames(samples, wanted["json"])
 
 
 def main() -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,19 @@ class Agreement:
 def _equal(rule: str, unit: str, predicted: int, observed: int) -> Agreement:
     exercised = bool(predicted or observed)
     return Agreement(rule, unit, predicted, observed, predicted == observed if exercised else None)
+
+
+def every_rule(
+    sample: Sample, records: Records, scenario_rules: str, ledger: Mapping[str, Any]
+) -> list[Agreement]:
+    """Return the rules for every run, and those of the scenario, by the name that it gives."""
+    return [
+        *accounts(sample),
+        *losses(sample),
+        *counters(sample, records),
+        *batches(sample),
+        *_OF_SCENARIO[scenario_rules](records, ledger),
+    ]
 
 
 def accounts(sample: Sample) -> Iterator[Agreement]:
@@ -140,3 +154,6 @@ def fork_storm(records: Records, ledger: Mapping[str, Any]) -> Iterator[Agreemen
 
 def _op(name: str) -> int:
     return next(number for number, op in enumerate(rmap.OPS) if op.name == name)
+
+
+_OF_SCENARIO = MappingProxyType({"fork_storm": fork_storm})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -61,12 +61,27 @@ def run_command(
     scenario: Annotated[str, typer.Argument(help="The scenario, such as fork-storm.")],
     kernel: Kernel = DEFAULT_KERNEL,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Keep events and ledger in this folder.")
+        Path | None, typer.Option("-o", "--out", help="Keep recording and ledger in this folder.")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Run a scenario once under all probes and hold what was seen against what must be."""
-    result = run.run(run.Wanted(scenario, kernel, out), _progress)
+    _told(run.run(run.Wanted(scenario, kernel, out), _progress), as_json)
+
+
+@app.command("record")
+def record_command(
+    scenario: Annotated[str, typer.Argument(help="The scenario, such as fork-storm.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The new folder for the recording.")],
+    kernel: Kernel = DEFAULT_KERNEL,
+    as_json: Json = False,
+) -> None:
+    """Run a scenario once and leave its recording: how the fixtures of the tests are made."""
+    _told(run.record(run.Wanted(scenario, kernel), out, _progress), as_json)
+
+
+def _told(result: dict[str, Any], as_json: bool) -> None:
+    """Print the result of a run; fail where a rule does not hold."""
     if as_json:
         print(json.dumps(result, indent=1))
     else:

@@ -6,6 +6,12 @@ WANTED = "wanted.json"
 RESULT = "result.json"
 """From the agent: what it found."""
 
+RECORDING = "recording"
+"""From the agent: the folder of the recording."""
+
+FRAMES = "frames.json"
+"""From the agent: the frames that it saw as the Samples came."""
+
 ERROR = "error.json"
 """From the agent: the error that a user can act on, raised again on the host."""
 

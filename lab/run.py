@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from .. import errors
 from ..kernels.facts import KernelFacts
+from ..recordings.meta import require_new
 from . import apt, boot, exchange, kernels, scenarios, workloads
 from .qemu import Machine
 
@@ -38,8 +40,24 @@ def run(wanted: Wanted, progress: Progress) -> dict[str, Any]:
     """
     with _folder(wanted.out) as name:
         out = Path(name)
+        require_new(out / exchange.RECORDING)
         _boot(wanted, "run", out, Machine(), progress)
         result: dict[str, Any] = json.loads((out / exchange.RESULT).read_text())
+        return result
+
+
+def record(wanted: Wanted, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Run a scenario and leave its recording in the new `folder`, with what `run` returns."""
+    require_new(folder)
+    with tempfile.TemporaryDirectory(prefix="rmapwatch-lab-") as name:
+        out = Path(name)
+        result = run(replace(wanted, out=out), progress)
+        for kept in (exchange.RESULT, exchange.FRAMES):
+            (out / kept).rename(out / exchange.RECORDING / kept)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if folder.exists():
+            folder.rmdir()
+        shutil.move(out / exchange.RECORDING, folder)
         return result
 
 

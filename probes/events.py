@@ -1,8 +1,9 @@
 """
 The event table: one record of fixed size per event, in the ring and, decoded, everywhere else.
 
-From it come the C structs and the numpy dtypes. The ring's own header is eight bytes, so that a
-record with it takes `STRIDE` bytes and the whole ring can be read as one array.
+From it come the C structs, the numpy dtypes and the columns of recordings. The ring's own header is
+eight bytes, so that a record with it takes `STRIDE` bytes and the whole ring can be read as one
+array; once a record is consumed, its `seq` stands in the header's place.
 """
 
 from __future__ import annotations
@@ -10,11 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from .rmap import KINDS, OPS
+
 STRIDE = 128
 """Bytes from one record of the ring to the next."""
 
 HEADER = 8
 """Bytes of the ring's header before each record."""
+
+ALL_ONES = 2**64 - 1
 
 NOT_KNOWN = -1
 """What a signed field holds where the kernel does not tell; readers turn it into None."""
@@ -28,7 +33,9 @@ class EventField:
     """
     A field of an event. ``pointer``: a kernel address, hashed before it leaves the reader.
 
-    ``count`` is above one for text only.
+    ``count`` is above one for text only. ``unit``: of the value; "" for a plain number.
+    ``unknown``: the value that says that the kernel does not tell; None where there is none.
+    ``names``: what the numbers from 0 on stand for.
     """
 
     name: str
@@ -36,6 +43,9 @@ class EventField:
     doc: str
     count: int = 1
     pointer: bool = False
+    unit: str = ""
+    unknown: int | None = None
+    names: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -43,8 +53,11 @@ class EventField:
         return _C_SIZES[self.ctype] * self.count
 
 
+SEQ = EventField("seq", "u64", "place among all events of the ring, lost ones left out")
+"""Not in the C struct: the consumer counts it."""
+
 COMMON = (
-    EventField("time", "u64", "CLOCK_MONOTONIC at the end of what is told, ns"),
+    EventField("time", "u64", "CLOCK_MONOTONIC at the end of what is told", unit="ns"),
     EventField("tid", "u32", "thread that ran it"),
     EventField("tgid", "u32", "its process"),
     EventField("cpu", "u16", "CPU at the end"),
@@ -55,30 +68,63 @@ COMMON = (
 
 EVENTS: dict[str, tuple[EventField, ...]] = {
     "walk": (
-        EventField("pfn", "u64", "frame of the folio's first page; all ones where unknown"),
+        EventField(
+            "pfn",
+            "u64",
+            "frame of the folio's first page; all ones where unknown",
+            unknown=ALL_ONES,
+        ),
         EventField("index", "u64", "index of that page in its mapping"),
         EventField("map", "u64", "anon_vma, address_space or KSM stable node", pointer=True),
         EventField("root", "u64", "root of the anon_vma tree; otherwise as map", pointer=True),
-        EventField("ns", "u64", "wall time from entry to exit, time off the CPU included"),
-        EventField("vmas", "s32", "VMAs entered (callback calls); -1 where steps are not watched"),
-        EventField("looked_at", "s32", "VMAs looked at (interval-tree steps); -1 where not seen"),
-        EventField("ptes", "s32", "page-table entries found, changed or restored; -1 unknown"),
-        EventField("mapcount_before", "s32", "mapcount at entry; -1 unknown"),
-        EventField("mapcount_after", "s32", "mapcount at exit; -1 unknown"),
-        EventField("nr_pages", "u32", "base pages of the folio; 0 unknown"),
-        EventField("op", "u8", "what the walk was for"),
-        EventField("kind", "u8", "anon, file or ksm"),
+        EventField(
+            "ns", "u64", "wall time from entry to exit, time off the CPU included", unit="ns"
+        ),
+        EventField(
+            "vmas",
+            "s32",
+            "VMAs entered (callback calls); -1 where steps are not watched",
+            unknown=NOT_KNOWN,
+        ),
+        EventField(
+            "looked_at",
+            "s32",
+            "VMAs looked at (interval-tree steps); -1 where not seen",
+            unknown=NOT_KNOWN,
+        ),
+        EventField(
+            "ptes",
+            "s32",
+            "page-table entries found, changed or restored; -1 unknown",
+            unknown=NOT_KNOWN,
+        ),
+        EventField("mapcount_before", "s32", "mapcount at entry; -1 unknown", unknown=NOT_KNOWN),
+        EventField("mapcount_after", "s32", "mapcount at exit; -1 unknown", unknown=NOT_KNOWN),
+        EventField("nr_pages", "u32", "base pages of the folio; 0 unknown", unknown=0),
+        EventField("op", "u8", "what the walk was for", names=tuple(op.name for op in OPS)),
+        EventField("kind", "u8", "anon, file or ksm", names=KINDS),
         EventField("flags", "u16", "1 lock bail-out, 2 caller holds the lock, 4 VMAs are filtered"),
         EventField("comm", "char", "the thread's name", count=16),
     ),
     "reference": (
-        EventField("walk", "u64", "time of its walk's event of the same thread; 0 without a walk"),
-        EventField("pfn", "u64", "frame of the folio's first page; all ones where unknown"),
+        EventField(
+            "walk",
+            "u64",
+            "time of its walk's event of the same thread; 0 without a walk",
+            unit="ns",
+            unknown=0,
+        ),
+        EventField(
+            "pfn",
+            "u64",
+            "frame of the folio's first page; all ones where unknown",
+            unknown=ALL_ONES,
+        ),
         EventField("index", "u64", "index of that page in its mapping"),
         EventField("vm_flags", "u64", "flags that the check reports of the VMAs"),
         EventField("page_flags", "u64", "the folio's flags word at the check's return"),
         EventField("result", "s32", "VMAs that referenced it; -1 given up"),
-        EventField("nr_pages", "u32", "base pages of the folio; 0 unknown"),
+        EventField("nr_pages", "u32", "base pages of the folio; 0 unknown", unknown=0),
         EventField("is_locked", "u8", "1 shrink list, 0 shrink_active_list"),
     ),
 }
@@ -116,12 +162,12 @@ def offsets(event: str) -> dict[str, int]:
 
 def numpy_fields(event: str) -> dict[str, list[str] | list[int] | int]:
     """Return numpy's dtype specification of one slot of the ring holding such an event."""
-    members = fields(event)
+    members = (SEQ, *fields(event))
     at = offsets(event)
     return {
         "names": [m.name for m in members],
         "formats": [f"S{m.count}" if m.ctype == "char" else _NUMPY[m.ctype] for m in members],
-        "offsets": [HEADER + at[m.name] for m in members],
+        "offsets": [0, *(HEADER + at[m.name] for m in fields(event))],
         "itemsize": STRIDE,
     }
 

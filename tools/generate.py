@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from rmapwatch.tools import model_rules, probe_pages
+from rmapwatch.tools import model_rules, probe_pages, recording_pages
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -19,6 +19,7 @@ GENERATED: tuple[tuple[str, Callable[[], str]], ...] = (
     ("docs/model-rules.md", model_rules.page),
     ("docs/probes.md", probe_pages.probes),
     ("docs/kernels.md", probe_pages.kernels),
+    ("docs/recordings.md", recording_pages.page),
 )
 
 

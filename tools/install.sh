@@ -16,7 +16,7 @@ trap 'rm -rf "$build"' EXIT
 # A copy, so that the source tree gets no file of root's.
 tar -C "$here" --exclude=./.venv --exclude=./.git --exclude=./.cache -cf - . | tar -C "$build" -xf -
 /usr/bin/python3 -m venv --clear "$prefix"
-"$prefix/bin/python" -m pip install --quiet --disable-pip-version-check "$build"
+"$prefix/bin/python" -m pip install --quiet --disable-pip-version-check "$build[record]"
 mkdir -p "$bin"
 ln -sfn "$prefix/bin/rmapwatch" "$bin/rmapwatch"
 echo "installed $("$bin/rmapwatch" --version) as $bin/rmapwatch"

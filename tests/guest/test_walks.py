@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rmapwatch.lab.agent import Recorder
 from rmapwatch.probes import session
 from rmapwatch.probes.rmap import KINDS
 from rmapwatch.probes.sample import Sample
+from rmapwatch.recordings.recorder import Memory, Recorder
 
 WALKERS = 6
 STORM = ("--children", "3", "--pages", "211", "--rounds", "3")
@@ -82,7 +82,7 @@ def test_every_walk_is_there_with_its_time(attached, oracle, storm_program, hogs
     begins and ends each walk before the other does; what lies between is the whole difference.
     """
     earlier = attached.sample().events["walk"].received
-    recorder = Recorder(attached)
+    recorder = Recorder(attached, memory := Memory())
     recorder.drain()
     before = quiet(attached)
     since = time.monotonic_ns()
@@ -92,7 +92,7 @@ def test_every_walk_is_there_with_its_time(attached, oracle, storm_program, hogs
     until = time.monotonic_ns()
     recorder.drain()
 
-    told = recorder.records()["walk"]
+    told = memory.records()["walk"]
     ours = np.zeros(len(told), ROW)
     ours["tid"], ours["end"] = told["tid"], told["time"]
     ours["begin"] = told["time"] - told["ns"]
@@ -129,7 +129,7 @@ def test_every_walk_is_there_with_its_time(attached, oracle, storm_program, hogs
 
 
 def test_the_accounts_balance(attached) -> None:
-    Recorder(attached).drain()
+    Recorder(attached, Memory()).drain()
     sample = quiet(attached)
     for probe in (f"rmap_walk_{kind}" for kind in KINDS):
         account = sample.accounts[probe]

@@ -1,5 +1,6 @@
 """The live tests, in one guest of each kernel that is asked for (RMAPWATCH_KERNELS)."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -8,8 +9,10 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from rmapwatch.collectors.frame import frames
 from rmapwatch.lab import boot, kernels, run, workloads
 from rmapwatch.lab.qemu import Machine
+from rmapwatch.recordings.reader import Recording
 
 pytestmark = pytest.mark.lab
 
@@ -98,6 +101,10 @@ def test_the_command_line_runs_the_storm(
     one_vma = rules["an uncontended reference walk of a child's page enters 1 VMA"]
     assert one_vma["agrees"]
     assert one_vma["observed"] > 2000
-    assert {"walk.npy", "reference.npy", "ledger.json", "result.json"} <= {
-        path.name for path in tmp_path.iterdir()
-    }
+    left = {path.name for path in tmp_path.iterdir()}
+    assert {"recording", "frames.json", "ledger.json", "result.json"} <= left
+    recording = Recording(tmp_path / "recording")
+    assert recording.complete
+    told = [dataclasses.asdict(shown) for shown in frames(recording.samples())]
+    assert told == json.loads((tmp_path / "frames.json").read_text())
+    assert len(recording.records("walk")) == result["events_by_type"][0]["received"]

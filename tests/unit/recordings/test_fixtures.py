@@ -1,0 +1,92 @@
+"""Recordings of real kernels, made by `rmapwatch lab record`: the same answers as when live."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rmapwatch.collectors.frame import frame, frames
+from rmapwatch.lab import agreement, scenarios
+from rmapwatch.probes import events
+from rmapwatch.recordings.reader import Recording
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+KERNEL_HALF = 0xFFFF_8000_0000_0000
+LIMIT_BYTES = 300_000
+
+
+@pytest.fixture(params=["fork-storm-6.1", "fork-storm-6.12"])
+def fixture(request: pytest.FixtureRequest) -> Path:
+    return FIXTURES / request.param
+
+
+def as_json(value: object) -> object:
+    return json.loads(json.dumps(value))
+
+
+def live(fixture: Path, name: str) -> dict:
+    return json.loads((fixture / name).read_text())
+
+
+def test_it_is_whole_and_small(fixture: Path) -> None:
+    recording = Recording(fixture)
+    assert recording.complete
+    assert sum(path.stat().st_size for path in fixture.iterdir()) < LIMIT_BYTES
+    assert recording.meta.kernel.release.startswith(fixture.name.rpartition("-")[2])
+    assert recording.meta.end.ledger == live(fixture, "result.json")["ledger"]
+
+
+def test_replay_gives_the_frames_of_the_live_run(fixture: Path) -> None:
+    told = [asdict(shown) for shown in frames(Recording(fixture).samples())]
+    assert len(told) > 3
+    assert as_json(told) == live(fixture, "frames.json")
+
+
+def test_the_rules_agree_as_they_did_live(fixture: Path) -> None:
+    result, recording = live(fixture, "result.json"), Recording(fixture)
+    *_, last = recording.samples()
+    records = {event: recording.records(event) for event in events.EVENTS}
+    rules = scenarios.find(result["scenario"]).rules
+    again = agreement.every_rule(last, records, rules, recording.meta.end.ledger)
+    assert as_json([asdict(rule) for rule in again]) == result["agreement"]
+    assert not [rule for rule in again if rule.agrees is False]
+    for name, readings in as_json(asdict(frame(last))).items():
+        if name not in ("seconds", "events"):
+            assert result[name] == readings, name
+
+
+def test_events_are_all_there_in_their_order(fixture: Path) -> None:
+    recording = Recording(fixture)
+    seqs = np.concatenate([recording.records(event)["seq"] for event in events.EVENTS])
+    assert np.array_equal(np.sort(seqs), np.arange(len(seqs)))
+    for event in events.EVENTS:
+        told = recording.records(event)
+        assert (np.diff(told["seq"].astype(np.int64)) > 0).all()
+        counts = recording.meta.end.events[event]
+        assert counts.produced == counts.received == len(told) > 2000
+        assert counts.lost == 0
+
+
+def test_no_kernel_address_is_in_it(fixture: Path) -> None:
+    recording = Recording(fixture)
+    for event in events.EVENTS:
+        for member in events.fields(event):
+            if member.ctype == "u64":
+                values = recording.records(event)[member.name]
+                known = values if member.unknown is None else values[values != member.unknown]
+                assert (known < KERNEL_HALF).all(), member.name
+                if member.pointer:
+                    assert len(np.unique(known)) > 1
+    assert b"ffff8" not in (fixture / "meta.json").read_bytes()
+
+
+def test_a_walk_belongs_to_its_check(fixture: Path) -> None:
+    """The time of a walk is its name: a reference check of the same thread gives it."""
+    recording = Recording(fixture)
+    walks, checks = recording.records("walk"), recording.records("reference")
+    with_walk = checks[checks["walk"] != 0]
+    known = {(int(w["tid"]), int(w["time"])) for w in walks}
+    found = [(int(c["tid"]), int(c["walk"])) in known for c in with_walk]
+    assert len(found) > 2000
+    assert all(found)
