@@ -32,7 +32,7 @@ check: setup
 	@mkdir -p .cache/mypy && ln -sfn ../.. .cache/mypy/rmapwatch
 	@MYPYPATH=.cache/mypy $(VENV)/bin/mypy -p rmapwatch
 	@$(PY) tools/generate.py --check
-	@$(PY) -m pytest -q -m 'not lab'
+	@$(PY) -m pytest -q -n auto -m 'not lab'
 
 ## make test [KERNELS="6.1 6.12"] all tests, the live ones in a guest of each kernel
 test: check

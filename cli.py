@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -153,11 +154,18 @@ def main() -> None:
         app()
     except errors.RmapwatchError as error:
         print(f"rmapwatch: {error.what}: {error.why}", file=sys.stderr)
-        if error.hint:
-            print(f"hint: {error.hint}", file=sys.stderr)
+        if hint := error.hint or _sudo(error):
+            print(f"hint: {hint}", file=sys.stderr)
         sys.exit(error.code)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(errors.FAILED)
+
+
+def _sudo(error: errors.RmapwatchError) -> str:
+    """Return the same command under sudo, where that is what is missing."""
+    if not isinstance(error, errors.NotPermittedError):
+        return ""
+    return shlex.join(["sudo", "rmapwatch", *sys.argv[1:]])

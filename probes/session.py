@@ -62,9 +62,7 @@ def start(request: Request, python: str = DISTRIBUTION_PYTHON) -> Session:
     Raise `NotPermittedError` without root and `NothingAttachedError` where nothing came of it.
     """
     if os.geteuid() != 0:
-        raise errors.NotPermittedError(
-            "probes cannot be attached", "this needs root", "sudo rmapwatch top"
-        )
+        raise errors.NotPermittedError("probes cannot be attached", "this needs root")
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:

@@ -32,9 +32,7 @@ class Resolved:
 def facts_here() -> KernelFacts:
     """Return the facts of the running kernel, each candidate really attached once."""
     if os.geteuid() != 0:
-        raise errors.NotPermittedError(
-            "this kernel cannot be asked", "this needs root", "sudo rmapwatch probes --explain"
-        )
+        raise errors.NotPermittedError("this kernel cannot be asked", "this needs root")
     try:
         btf = Btf.of_kernel() if VMLINUX.exists() else None
         facts = read.read_facts(catalogue.WANTED, btf)

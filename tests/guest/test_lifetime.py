@@ -174,7 +174,7 @@ def test_without_root() -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     said = one_line_and_a_hint(done, 3)
-    assert "hint: sudo rmapwatch top" in said
+    assert "hint: sudo rmapwatch top --once\n" in said
 
 
 def test_kprobes_where_fentry_is_refused(attached, monkeypatch: pytest.MonkeyPatch) -> None:

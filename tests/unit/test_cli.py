@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from rmapwatch import cli
 
 FACTS = Path(__file__).parents[1] / "data" / "facts"
 
@@ -63,3 +64,14 @@ def test_output_that_nobody_reads_is_no_error() -> None:
     shell = f"{sys.executable} -m rmapwatch probes --facts {FACTS / '6.1.json'} --json | true"
     done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
+
+
+def test_what_needs_root_is_offered_under_sudo(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("sys.argv", ["rmapwatch", "record", "-o", "a folder"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 3
+    assert capsys.readouterr().err.splitlines()[1] == "hint: sudo rmapwatch record -o 'a folder'"
