@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from rmapwatch.kernels.changes import CHANGES
 from rmapwatch.kernels.facts import Function, KernelFacts
 from rmapwatch.probes import catalogue, rmap, source
 from rmapwatch.probes.resolve import Candidate, Unavailable, resolve, resolve_all
@@ -91,3 +92,10 @@ def test_a_member_that_is_needed_and_not_described_is_said(kernel_facts: KernelF
     candidates, _ = resolve_all(catalogue.POINTS, kernel_facts)
     with pytest.raises(NothingAttachedError, match=r"does not describe rmap_walk_control"):
         source.c_source(candidates, replace(kernel_facts, structs=structs), source.Build(2, 8, {}))
+
+
+def test_a_source_is_there_where_its_change_is_seen(kernel_facts: KernelFacts) -> None:
+    """What brought a symbol, by its row in the table of changes, and the symbol go together."""
+    for source_ in (s for p in catalogue.POINTS for s in p.sources if s.change):
+        seen = CHANGES[source_.change].seen_by(kernel_facts)
+        assert seen == kernel_facts.traceable(source_.symbol), source_.symbol
