@@ -112,7 +112,13 @@ def endless(scenario: Scenario, program: str) -> Iterator[None]:
     if scenario.swap_bytes:
         guest.zram_swap(scenario.swap_bytes)
     command = [program, *scenario.endless]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+    # In a session of its own: Ctrl-C ends the screen, and the screen ends the workload.
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
         try:
             yield
         finally:
