@@ -115,6 +115,15 @@ static inline void walk_event(struct cpu_state *st, struct work *w, u32 kind, u6
 	events.ringbuf_submit(e, 0);
 }
 
+/*
+ * Where the kernel skipped the exit of one walk and the entry of the next, this exit is not that of
+ * the walk in the slot. A kretprobe sees no arguments, and pairs the two by itself.
+ */
+static inline bool is_its_exit(struct args *a, struct work *w)
+{
+	return !a->rwc || (a->rwc == w->rwc && a->folio == w->folio);
+}
+
 static inline int walk_exit(struct args *a, u32 kind)
 {
 	u64 now = bpf_ktime_get_ns(), ns;
@@ -127,6 +136,12 @@ static inline int walk_exit(struct args *a, u32 kind)
 
 	if (!st || !w || !walk_is_ours(st, w, a->probe, tid))
 		return 0;
+	if (!is_its_exit(a, w)) {
+		st->accounts[a->probe].stale++;
+		st->accounts[a->probe].unmatched++;
+		w->walk_owner = 0;
+		return 0;
+	}
 	op = bounded(w->op, OPS);
 	ns = now - w->start;
 	mapcount = mapcount_of(w->folio);

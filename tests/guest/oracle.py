@@ -2,7 +2,8 @@
 A second observer of walks, written the other way round: bcc's own attachment, hash maps by thread.
 
 Run by the distribution's Python: `oracle.py FILE SYMBOL...`. Prints "ready"; after a line on stdin
-it prints how many walks it saw and leaves (tid, begin, end) of each of them in FILE.
+it prints how many walks it followed and how many began, counting those that the kernel ran none of
+its programs for, and leaves (tid, begin, end) of those it followed in FILE.
 """
 
 import mmap
@@ -18,11 +19,15 @@ struct row { u64 tid; u64 begin; u64 end; };
 BPF_HASH(begun, u32, u64, 16384);
 BPF_F_TABLE("array", u32, struct row, rows, ROWS, BPF_F_MMAPABLE);
 BPF_ARRAY(seen, u64, 1);
+BPF_ARRAY(entered, u64, 1);
 
 static inline int begin(void)
 {
     u32 tid = bpf_get_current_pid_tgid();
-    u64 now = bpf_ktime_get_ns();
+    u32 zero = 0;
+    u64 now = bpf_ktime_get_ns(), *n = entered.lookup(&zero);
+    if (n)
+        __sync_fetch_and_add(n, 1);
     begun.update(&tid, &now);
     return 0;
 }
@@ -62,6 +67,17 @@ static inline u32 take(void)
 """
 
 
+def skipped(bpf: BPF) -> int:
+    """How often the kernel skipped an entry program because one was preempted on that CPU."""
+    programs = [f.fd for name, f in bpf.funcs.items() if name.startswith(b"kfunc__")]
+    lines = [
+        line.split()
+        for fd in programs
+        for line in Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines()
+    ]
+    return sum(int(line[1]) for line in lines if line[0] == "recursion_misses:")
+
+
 def main(path: str, *symbols: str) -> None:
     cpus = 2
     text = PROGRAM.replace("static inline int begin", PLACES + "static inline int begin", 1)
@@ -78,7 +94,7 @@ def main(path: str, *symbols: str) -> None:
         used = max(value.value for value in bpf["taken"].values()) * cpus
         rows = [row for row in struct.iter_unpack("<QQQ", area[: min(used, ROWS) * 24]) if row[0]]
         Path(path).write_bytes(b"".join(struct.pack("<QQQ", *row) for row in rows))
-        print(bpf["seen"][0].value, flush=True)
+        print(bpf["seen"][0].value, bpf["entered"][0].value + skipped(bpf), flush=True)
 
 
 main(*sys.argv[1:])

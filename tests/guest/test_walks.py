@@ -33,14 +33,14 @@ class Oracle:
         )
         assert self._process.stdout.readline() == "ready\n"
 
-    def walks(self) -> np.ndarray:
-        """Every walk so far, by thread and in order of time."""
+    def read(self) -> tuple[np.ndarray, int]:
+        """Every walk followed so far, by thread and in order of time; and how many began."""
         self._process.stdin.write("\n")
         self._process.stdin.flush()
-        seen = int(self._process.stdout.readline())
+        seen, began = map(int, self._process.stdout.readline().split())
         rows = np.fromfile(self._path, ROW)
         assert len(rows) == seen, "the oracle ran out of rows"
-        return np.sort(rows, order=["tid", "begin"])
+        return np.sort(rows, order=["tid", "begin"]), began
 
     def close(self) -> None:
         self._process.stdin.close()
@@ -73,46 +73,76 @@ def quiet(live: session.Session) -> Sample:
     raise AssertionError("the guest does not come to rest")
 
 
-def test_every_walk_is_there_with_its_time(attached, oracle, storm_program, hogs) -> None:
+def began(sample: Sample) -> int:
+    return sum(sample.accounts[f"rmap_walk_{kind}"].entries for kind in KINDS)
+
+
+def missed(sample: Sample) -> int:
+    return sum(sample.accounts[f"rmap_walk_{kind}"].missed for kind in KINDS)
+
+
+def partners(these: np.ndarray, those: np.ndarray) -> np.ndarray:
+    """For each of `these` the place in `those` of the same thread's walk that overlaps it, or -1."""
+
+    def key(rows: np.ndarray, moment: str) -> np.ndarray:
+        return (rows["tid"] << np.uint64(44)) + rows[moment]
+
+    place = np.searchsorted(key(those, "end"), key(these, "begin"), "right")
+    candidate = those[np.minimum(place, len(those) - 1)]
+    overlaps = (candidate["tid"] == these["tid"]) & (candidate["begin"] < these["end"])
+    return np.where((place < len(those)) & overlaps, place, -1)
+
+
+def test_every_walk_is_accounted_for_with_its_time(attached, oracle, storm_program, hogs) -> None:
     """
     More walkers than CPUs, and processes that take all the CPU they can get.
 
-    Walks of one thread follow each other, so the n-th of a thread here must be the n-th there. The
-    programs of the two observers run one after the other at either end of a walk, so one of them
-    begins and ends each walk before the other does; what lies between is the whole difference.
+    The programs of the two observers run one after the other at either end of a walk, so one of
+    them begins and ends each walk before the other does; what lies between is the whole difference.
+    A kernel that may preempt such a program skips it for everybody else on that CPU meanwhile: then
+    both observers miss walks, not the same ones, and know how many.
     """
     earlier = attached.sample().events["walk"].received
-    recorder = Recorder(attached, memory := Memory())
+    recorder = Recorder(attached)
     recorder.drain()
-    before = quiet(attached)
+    before, (_, their_before) = quiet(attached), oracle.read()
     since = time.monotonic_ns()
     storms(storm_program, WALKERS)
     recorder.drain()
     after = quiet(attached)
     until = time.monotonic_ns()
+    theirs, their_after = oracle.read()
     recorder.drain()
 
-    told = memory.records()["walk"]
+    told = recorder.records()["walk"]
     ours = np.zeros(len(told), ROW)
     ours["tid"], ours["end"] = told["tid"], told["time"]
     ours["begin"] = told["time"] - told["ns"]
     ours = np.sort(ours, order=["tid", "begin"])
-    theirs = oracle.walks()
     ours = ours[(ours["begin"] >= since) & (ours["end"] <= until)]
     theirs = theirs[(theirs["begin"] >= since) & (theirs["end"] <= until)]
 
+    calls = began(after) - began(before)
+    our_misses, their_misses = missed(after) - missed(before), calls - len(theirs)
+    assert calls == their_after - their_before
+    assert len(ours) == calls - our_misses
     assert len(ours) > 5000
-    assert ours["tid"].tolist() == theirs["tid"].tolist()
-    ahead = theirs["begin"].astype(np.int64) - ours["begin"].astype(np.int64)
-    behind = theirs["end"].astype(np.int64) - ours["end"].astype(np.int64)
+
+    place = partners(ours, theirs)
+    both = place >= 0
+    assert len(np.unique(place[both])) == both.sum(), "two walks here are one walk there"
+    assert (~both).sum() <= their_misses
+    assert len(theirs) - both.sum() <= our_misses
+    mine, other = ours[both], theirs[place[both]]
+    ahead = other["begin"].astype(np.int64) - mine["begin"].astype(np.int64)
+    behind = other["end"].astype(np.int64) - mine["end"].astype(np.int64)
     assert ((ahead >= 0) & (behind >= 0)).all() or ((ahead <= 0) & (behind <= 0)).all()
-    overlap = np.minimum(ours["end"], theirs["end"]) > np.maximum(ours["begin"], theirs["begin"])
-    assert overlap.all()
 
     ns = (ours["end"] - ours["begin"]).astype(np.int64)
     long = ns >= LONG_NS
     print(
-        f"{len(ours)} walks, {ns.sum() / 1e6:.1f} ms; {long.sum()} of 1 ms and more have "
+        f"{calls} walks, {our_misses} missed here, {their_misses} there, {both.sum()} followed by "
+        f"both; {ns.sum() / 1e6:.1f} ms; {long.sum()} of 1 ms and more have "
         f"{ns[long].sum() / ns.sum():.0%} of it; the observers stand "
         f"{np.median(np.abs(ahead)):.0f} ns apart at the entry, {np.median(np.abs(behind)):.0f} ns "
         "at the exit"
@@ -134,7 +164,8 @@ def test_the_accounts_balance(attached) -> None:
     for probe in (f"rmap_walk_{kind}" for kind in KINDS):
         account = sample.accounts[probe]
         assert account.entries == account.exits + account.in_flight + account.missed
-        assert account.missed == 0
+        # What is missed is known for what it is; where programs are never preempted, nothing is.
+        assert account.missed == 0 or account.recursion
     assert sample.accounts["rmap_walk_anon"].entries > 5000
     for counts in sample.events.values():
         assert counts.produced == counts.received + counts.lost
