@@ -16,35 +16,43 @@ from bcc import BPF
 ROWS = 1 << 17
 PROGRAM = """
 struct row { u64 tid; u64 begin; u64 end; };
-BPF_HASH(begun, u32, u64, 16384);
+struct call { u64 begin; u64 arguments[2]; };
+BPF_HASH(begun, u32, struct call, 16384);
 BPF_F_TABLE("array", u32, struct row, rows, ROWS, BPF_F_MMAPABLE);
 BPF_ARRAY(seen, u64, 1);
 BPF_ARRAY(entered, u64, 1);
 
-static inline int begin(void)
+static inline int begin(u64 *ctx)
 {
-    u32 tid = bpf_get_current_pid_tgid();
-    u32 zero = 0;
-    u64 now = bpf_ktime_get_ns(), *n = entered.lookup(&zero);
+    u32 tid = bpf_get_current_pid_tgid(), zero = 0;
+    struct call call = { .begin = bpf_ktime_get_ns() };
+    u64 *n = entered.lookup(&zero);
     if (n)
         __sync_fetch_and_add(n, 1);
-    begun.update(&tid, &now);
+    bpf_probe_read_kernel(call.arguments, sizeof(call.arguments), ctx);
+    begun.update(&tid, &call);
     return 0;
 }
 
-static inline int end(void)
+static inline int end(u64 *ctx)
 {
-    u64 now = bpf_ktime_get_ns();
+    u64 now = bpf_ktime_get_ns(), arguments[2] = {};
     u32 tid = bpf_get_current_pid_tgid(), zero = 0, place;
-    u64 *start = begun.lookup(&tid), *n = seen.lookup(&zero);
+    struct call *call = begun.lookup(&tid);
+    u64 *n = seen.lookup(&zero);
     struct row *row;
-    if (!start || !n)
+    if (!call || !n)
         return 0;
+    bpf_probe_read_kernel(arguments, sizeof(arguments), ctx);
+    if (call->arguments[0] != arguments[0] || call->arguments[1] != arguments[1]) {
+        begun.delete(&tid);
+        return 0;
+    }
     place = TAKE;
     row = rows.lookup(&place);
     if (row) {
         row->tid = tid;
-        row->begin = *start;
+        row->begin = call->begin;
         row->end = now;
     }
     begun.delete(&tid);
@@ -52,8 +60,8 @@ static inline int end(void)
 }
 """
 PAIR = """
-KFUNC_PROBE({symbol}) {{ return begin(); }}
-KRETFUNC_PROBE({symbol}) {{ return end(); }}
+KFUNC_PROBE({symbol}) {{ return begin(ctx); }}
+KRETFUNC_PROBE({symbol}) {{ return end(ctx); }}
 """
 # Kernels before 5.12 add atomically but do not say to what: there a place is kept by CPU.
 PLACES = """

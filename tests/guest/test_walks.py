@@ -82,7 +82,7 @@ def missed(sample: Sample) -> int:
 
 
 def partners(these: np.ndarray, those: np.ndarray) -> np.ndarray:
-    """For each of `these` the place in `those` of the same thread's walk that overlaps it, or -1."""
+    """For each of `these`, the place in `those` of that thread's walk that overlaps it, or -1."""
 
     def key(rows: np.ndarray, moment: str) -> np.ndarray:
         return (rows["tid"] << np.uint64(44)) + rows[moment]
