@@ -103,7 +103,7 @@ def test_every_walk_is_accounted_for_with_its_time(attached, oracle, storm_progr
     both observers miss walks, not the same ones, and know how many.
     """
     earlier = attached.sample().events["walk"].received
-    recorder = Recorder(attached)
+    recorder = Recorder(attached, memory := Memory())
     recorder.drain()
     before, (_, their_before) = quiet(attached), oracle.read()
     since = time.monotonic_ns()
@@ -114,7 +114,7 @@ def test_every_walk_is_accounted_for_with_its_time(attached, oracle, storm_progr
     theirs, their_after = oracle.read()
     recorder.drain()
 
-    told = recorder.records()["walk"]
+    told = memory.records()["walk"]
     ours = np.zeros(len(told), ROW)
     ours["tid"], ours["end"] = told["tid"], told["time"]
     ours["begin"] = told["time"] - told["ns"]
