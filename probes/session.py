@@ -118,10 +118,14 @@ def _loader_gone(loader: subprocess.Popen[bytes]) -> errors.RmapwatchError:
 
 @dataclass(frozen=True)
 class _Reading:
-    """The state summed over CPUs; calls in flight, and calls skipped per program, by probe."""
+    """
+    The state summed over CPUs, and by probe: calls in flight, calls whose thread has ended without
+    their exit having been seen, and calls skipped per program.
+    """
 
     words: tuple[int, ...]
     in_flight: dict[str, int]
+    orphaned: dict[str, int]
     skipped: dict[str, list[int | None]]
 
 
@@ -201,18 +205,20 @@ class Session:
             probe: [program.recursion_misses() for program in programs]
             for probe, programs in self._programs.items()
         }
-        return _Reading(total, self._in_flight(), skipped)
+        return _Reading(total, *self._in_flight(), skipped)
 
-    def _in_flight(self) -> dict[str, int]:
+    def _in_flight(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Return by probe the calls in flight, and those that a thread that is gone left behind."""
         words = self._layout.words("work")
-        counts = dict.fromkeys(self._probes, 0)
+        alive, gone = dict.fromkeys(self._probes, 0), dict.fromkeys(self._probes, 0)
         for section in state.SECTIONS:
             owner = self._layout.find("work", f"{section}_owner")[0]
             probe = self._layout.find("work", f"{section}_probe")[0]
             for slot, tid in enumerate(self._work[owner::words].tolist()):
                 if tid:
+                    counts = alive if Path(f"/proc/{tid}").exists() else gone
                     counts[self._probes[self._work[slot * words + probe]]] += 1
-        return counts
+        return alive, gone
 
     def _sample(self, reading: _Reading, quiet: bool) -> Sample:
         block = state.Block(self._layout, "cpu_state", reading.words)
@@ -249,7 +255,8 @@ class Session:
                 missed=skipped[0],
                 recursion=skipped[0],
             )
-        unseen = counted["collided"] + counted["stale"]
+        stale = counted["stale"] + reading.orphaned[probe]
+        unseen = counted["collided"] + stale
         return Account(
             entries=counted["entries"] + (skipped[0] or 0),
             exits=counted["exits"],
@@ -257,7 +264,7 @@ class Session:
             missed=unseen + (skipped[0] or 0),
             recursion=None if None in skipped else sum(s for s in skipped if s),
             collided=counted["collided"],
-            stale=counted["stale"],
+            stale=stale,
             unmatched=counted["unmatched"],
         )
 
