@@ -9,11 +9,13 @@ Numbers are those of include/uapi/linux/bpf.h and perf_event.h, which are ABI; x
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import fcntl
 import os
 import platform
+import resource
 import struct
 from pathlib import Path
 
@@ -74,6 +76,7 @@ def load(instructions: bytes, mechanism: str, name: str, btf_id: int = 0) -> int
 
     `btf_id` is the BTF id of the function that an fentry or fexit program is for.
     """
+    _lift_memlock()
     code = ctypes.create_string_buffer(instructions, len(instructions))
     licence = ctypes.create_string_buffer(_LICENSE)
 
@@ -106,6 +109,19 @@ def load(instructions: bytes, mechanism: str, name: str, btf_id: int = 0) -> int
             raise RefusedError(
                 refused.errno or 0, _last_words(log.value.decode(errors="replace"))
             ) from None
+
+
+def _lift_memlock() -> None:
+    """
+    Let programs and maps take the memory they need.
+
+    Before Linux v5.11 they are charged to the user's RLIMIT_MEMLOCK, since then to the cgroup; what
+    another session holds counts too, and the kernel answers EPERM.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(
+            resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        )
 
 
 def _last_words(log: str) -> str:
