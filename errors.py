@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 FAILED = 1
 USAGE = 2
 NOT_PERMITTED = 3
@@ -42,7 +44,13 @@ class NothingAttachedError(RmapwatchError):
     code = NOTHING_ATTACHED
 
 
-def of_code(code: int) -> type[RmapwatchError]:
-    """Return the error that has this exit code: what another process raised is raised again."""
+def told(error: RmapwatchError) -> dict[str, str | int]:
+    """Return the error as another process is told of it; `retold` makes it an error again."""
+    return {"what": error.what, "why": error.why, "hint": error.hint, "code": error.code}
+
+
+def retold(message: dict[str, Any]) -> RmapwatchError:
+    """Return the error that another process raised, of the kind that has its exit code."""
     kinds = (UsageError, NotPermittedError, NothingAttachedError)
-    return next((kind for kind in kinds if kind.code == code), RmapwatchError)
+    kind = next((kind for kind in kinds if kind.code == message["code"]), RmapwatchError)
+    return kind(message["what"], message["why"], message["hint"])

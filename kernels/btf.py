@@ -49,7 +49,7 @@ class Btf:
         """Index `data`; raise `BtfError` where it is not little-endian BTF."""
         if len(data) < 24 or int.from_bytes(data[:2], "little") != _MAGIC:
             raise BtfError("not BTF: the magic number is missing")
-        header, *_ = (int.from_bytes(data[4:8], "little"),)
+        header = int.from_bytes(data[4:8], "little")
         type_off, type_len, str_off, str_len = (
             int.from_bytes(data[at : at + 4], "little") for at in range(8, 24, 4)
         )

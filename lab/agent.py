@@ -150,8 +150,7 @@ def main() -> int:
             return 0
         top(scenario, wanted)
     except errors.RmapwatchError as error:
-        refusal = {"what": error.what, "why": error.why, "hint": error.hint, "code": error.code}
-        Path(ERROR).write_text(json.dumps(refusal))
+        Path(ERROR).write_text(json.dumps(errors.told(error)))
         return error.code
     except KeyboardInterrupt:
         return 0

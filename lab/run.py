@@ -129,7 +129,7 @@ def _ask(
     on_line = print if request["what"] == "top" else progress
     result = boot.run_guest(kernel, argv, out, machine, on_line)
     if (out / exchange.ERROR).exists():
-        raise _error(json.loads((out / exchange.ERROR).read_text()))
+        raise errors.retold(json.loads((out / exchange.ERROR).read_text()))
     if result.exit_code:
         raise errors.RmapwatchError(
             "the guest's reader failed",
@@ -143,7 +143,3 @@ def at_hand(name: str, progress: Progress) -> kernels.LabKernel:
     if name in kernels.SUITES and not kernels.folder(name).is_dir():
         return apt.fetch(name, progress)
     return kernels.find(name)
-
-
-def _error(told: dict[str, Any]) -> errors.RmapwatchError:
-    return errors.of_code(told["code"])(told["what"], told["why"], told["hint"])

@@ -57,15 +57,14 @@ class Attached:
 
 def serve(sock: socket.socket) -> None:
     """Answer one request on `sock`; a failure that a user can act on is an answer too."""
-    from rmapwatch.errors import RmapwatchError
+    from rmapwatch.errors import RmapwatchError, told
     from rmapwatch.probes import wire
 
     request, _ = wire.receive(sock)
     try:
         manifest, fds = fulfil(request)
     except RmapwatchError as error:
-        refusal = {"what": error.what, "why": error.why, "hint": error.hint, "code": error.code}
-        wire.send(sock, {"error": refusal})
+        wire.send(sock, {"error": told(error)})
         return
     wire.send(sock, manifest, fds)
 

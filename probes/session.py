@@ -75,8 +75,7 @@ def start(request: Request, python: str = DISTRIBUTION_PYTHON) -> Session:
         finally:
             _end(loader)
     if "error" in manifest:
-        told = manifest["error"]
-        raise errors.of_code(told["code"])(told["what"], told["why"], told["hint"])
+        raise errors.retold(manifest["error"])
     return Session(manifest, fds)
 
 
