@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from ..probes.sample import Sample
 from . import reclaim, walks
 from .readings import (
+    AgeReading,
     BatchReading,
     DecisionReading,
     EventReading,
+    IsolationReading,
     ProbeReading,
     ReferenceReading,
     StallReading,
@@ -35,6 +37,8 @@ class Frame:
     batches: list[BatchReading]
     decisions: list[DecisionReading]
     stalls: list[StallReading]
+    ages: list[AgeReading]
+    isolations: list[IsolationReading]
     probes: list[ProbeReading]
     events: list[EventReading]
 
@@ -59,6 +63,8 @@ def frame(sample: Sample, last: Sample | None = None) -> Frame:
         batches=reclaim.batches(sample, last),
         decisions=reclaim.decisions(sample, last),
         stalls=reclaim.stalls(sample, last),
+        ages=reclaim.ages(sample, last),
+        isolations=reclaim.isolations(sample, last),
         probes=walks.probes(sample),
         events=walks.events(sample),
     )

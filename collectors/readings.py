@@ -78,6 +78,27 @@ class StallReading:
 
 
 @dataclass(frozen=True)
+class IsolationReading:
+    """Pages taken off a list over a window, as the kernel itself reports it, by LRU."""
+
+    algorithm: str
+    list: str
+    isolations: int
+    scanned: int
+    taken: int
+
+
+@dataclass(frozen=True)
+class AgeReading:
+    """Calls over a window that make pages older, and the wall time in them."""
+
+    ager: str
+    calls: int
+    seconds: float
+    p99: float | None
+
+
+@dataclass(frozen=True)
 class ProbeReading:
     """
     A probe point: where and how it is attached, and what became of its calls so far.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from ..probes.sample import BatchCounts, Sample, StallCounts
+from collections.abc import Iterator, Mapping
+
+from ..probes.sample import BatchCounts, CallCounts, IsolationCounts, Sample
 from ..probes.state import duration_bound_ns
 from .histograms import difference, quantile
-from .readings import BatchReading, DecisionReading, StallReading
+from .readings import AgeReading, BatchReading, DecisionReading, IsolationReading, StallReading
 
 _NS = 1e9
 
@@ -55,19 +57,40 @@ def decisions(sample: Sample, last: Sample | None = None) -> list[DecisionReadin
 
 def stalls(sample: Sample, last: Sample | None = None) -> list[StallReading]:
     """Return the calls for memory between `last` (None: the start) and `sample`."""
-    return [
-        _stall(reclaimer, now, last.stalls[reclaimer] if last else None)
-        for reclaimer, now in sample.stalls.items()
-        if now.calls > (last.stalls[reclaimer].calls if last else 0)
-    ]
+    before = last.stalls if last else {}
+    return [StallReading(name, *cost) for name, cost in _costs(sample.stalls, before)]
 
 
-def _stall(reclaimer: str, now: StallCounts, before: StallCounts | None) -> StallReading:
-    slots = difference(now.ns_slots, before.ns_slots if before else None)
-    p99 = quantile(0.99, slots, duration_bound_ns)
-    return StallReading(
-        reclaimer=reclaimer,
-        calls=now.calls - (before.calls if before else 0),
-        seconds=(now.ns - (before.ns if before else 0)) / _NS,
-        p99=p99 / _NS if p99 is not None else None,
-    )
+def ages(sample: Sample, last: Sample | None = None) -> list[AgeReading]:
+    """Return the calls that make pages older between `last` (None: the start) and `sample`."""
+    before = last.ages if last else {}
+    return [AgeReading(name, *cost) for name, cost in _costs(sample.ages, before)]
+
+
+def _costs(
+    now: Mapping[str, CallCounts], before: Mapping[str, CallCounts]
+) -> Iterator[tuple[str, tuple[int, float, float | None]]]:
+    """Yield by name: calls, seconds in them, and the seconds that 99 % of them do not exceed."""
+    for name, counted in now.items():
+        then = before.get(name)
+        calls = counted.calls - (then.calls if then else 0)
+        if calls:
+            slots = difference(counted.ns_slots, then.ns_slots if then else None)
+            p99 = quantile(0.99, slots, duration_bound_ns)
+            seconds = (counted.ns - (then.ns if then else 0)) / _NS
+            yield name, (calls, seconds, p99 / _NS if p99 is not None else None)
+
+
+_NO_ISOLATION = IsolationCounts(0, 0, 0)
+
+
+def isolations(sample: Sample, last: Sample | None = None) -> list[IsolationReading]:
+    """Return what was taken off each list between `last` (None: the start) and `sample`."""
+    rows = []
+    for key, now in sample.isolations.items():
+        before = last.isolations.get(key, _NO_ISOLATION) if last else _NO_ISOLATION
+        if now.isolations > before.isolations:
+            scanned, taken = now.scanned - before.scanned, now.taken - before.taken
+            isolated = now.isolations - before.isolations
+            rows.append(IsolationReading(*key, isolated, scanned, taken))
+    return rows

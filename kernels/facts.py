@@ -32,6 +32,18 @@ class Function:
 
 
 @dataclass(frozen=True)
+class Tracepoint:
+    """
+    One event that the kernel reports by itself.
+
+    ``fields``: name to (offset, size) in bytes, by its format. ``attach``: as of a function.
+    """
+
+    fields: Mapping[str, tuple[int, int]]
+    attach: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Struct:
     """A struct of the kernel's BTF: its size and the byte offsets of its members."""
 
@@ -46,7 +58,7 @@ class KernelFacts:
     the catalogue asks for, and only what exists: a name that is missing is absent in the kernel.
 
     ``data_symbols``: variables of the kernel that kallsyms names (never their addresses).
-    ``tracepoints``: "category:name" to the names of its fields, in order.
+    ``tracepoints``: by "category:name".
     ``config``: CONFIG_ options to their value; absent where the kernel does not publish them.
     ``files``: control files (sysfs, procfs) to their content at the time of reading.
     """
@@ -57,7 +69,7 @@ class KernelFacts:
     functions: Mapping[str, Function] = field(default_factory=dict)
     structs: Mapping[str, Struct] = field(default_factory=dict)
     enums: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    tracepoints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    tracepoints: Mapping[str, Tracepoint] = field(default_factory=dict)
     data_symbols: tuple[str, ...] = ()
     config: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
@@ -66,6 +78,11 @@ class KernelFacts:
         """Return whether ftrace lists `function`."""
         found = self.functions.get(function)
         return found is not None and found.traceable
+
+    def answers(self, symbol: str) -> Mapping[str, str]:
+        """Return what the kernel answered to attaching to a function or "category:name"."""
+        found = self.tracepoints.get(symbol) or self.functions.get(symbol)
+        return {} if found is None else found.attach
 
     def offset(self, struct: str, member: str) -> int | None:
         """Return the byte offset of `member`, or None where the struct or the member is absent."""
@@ -97,7 +114,10 @@ def _thawed(raw: dict[str, Any]) -> dict[str, Any]:
         for name, f in raw["functions"].items()
     }
     structs = {name: Struct(s["size"], s["offsets"]) for name, s in raw["structs"].items()}
-    tracepoints = {name: tuple(fields) for name, fields in raw["tracepoints"].items()}
+    tracepoints = {
+        name: Tracepoint({n: (at, size) for n, (at, size) in t["fields"].items()}, t["attach"])
+        for name, t in raw["tracepoints"].items()
+    }
     return raw | {
         "functions": functions,
         "structs": structs,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import gzip
 import os
 import platform
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from . import syscalls
 from .btf import Btf, Prototype
-from .facts import Function, KernelFacts, Wanted
+from .facts import Function, KernelFacts, Tracepoint, Wanted
 
 KALLSYMS = Path("/proc/kallsyms")
 
@@ -73,17 +74,25 @@ def addresses(names: Iterable[str]) -> dict[str, int]:
     return {name: address for name, address in found.items() if name not in shared}
 
 
-def _tracepoints(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Return the fields of those tracepoints that exist, common ones left out."""
+def _tracepoints(names: Iterable[str]) -> dict[str, Tracepoint]:
+    """Return those tracepoints that exist."""
     found = {}
     for symbol in sorted(names):
         category, _, name = symbol.partition(":")
         path = syscalls.tracefs() / "events" / category / name / "format"
         if path.exists():
-            fields = [line for line in path.read_text().splitlines() if line.startswith("\tfield:")]
-            names_ = [line.split(";")[0].split()[-1].split("[")[0] for line in fields]
-            found[symbol] = tuple(n for n in names_ if not n.startswith("common_"))
+            found[symbol] = Tracepoint(dict(_fields(path.read_text())))
     return found
+
+
+_FIELD = re.compile(r"\tfield:.*?(\w+)(?:\[\d*\])?;\toffset:(\d+);\tsize:(\d+);")
+
+
+def _fields(text: str) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Yield the fields of an event's format, common ones left out."""
+    for name, offset, size in _FIELD.findall(text):
+        if not name.startswith("common_"):
+            yield name, (int(offset), int(size))
 
 
 def _config(names: Iterable[str]) -> dict[str, str]:
@@ -116,11 +125,19 @@ def _files(paths: Iterable[str]) -> dict[str, str]:
     return found
 
 
-MECHANISMS = (syscalls.FENTRY, syscalls.FEXIT, syscalls.KPROBE, syscalls.KRETPROBE)
+OF_FUNCTIONS = (syscalls.FENTRY, syscalls.FEXIT, syscalls.KPROBE, syscalls.KRETPROBE)
+
+
+def try_every_way(facts: KernelFacts, btf: Btf, symbols: Iterable[str]) -> KernelFacts:
+    """Return `facts` with what the kernel answered to each way of attaching to `symbols`."""
+    events = [symbol for symbol in symbols if symbol in facts.tracepoints]
+    functions = [symbol for symbol in symbols if symbol in facts.functions]
+    facts = try_attach(facts, btf, events, (syscalls.TRACEPOINT,))
+    return try_attach(facts, btf, functions, OF_FUNCTIONS)
 
 
 def try_attach(
-    facts: KernelFacts, btf: Btf, symbols: Iterable[str], mechanisms: Iterable[str] = MECHANISMS
+    facts: KernelFacts, btf: Btf, symbols: Iterable[str], mechanisms: Iterable[str]
 ) -> KernelFacts:
     """
     Return `facts` with what the kernel answered to really attaching to each of `symbols`.
@@ -128,12 +145,15 @@ def try_attach(
     An empty program is loaded and attached by each of `mechanisms` and removed at once.
     """
     ids = {name: prototype.btf_id for name, prototype in btf.functions(symbols).items()}
-    functions = dict(facts.functions)
+    functions, tracepoints = dict(facts.functions), dict(facts.tracepoints)
     for name in symbols:
         answers = {mechanism: _answer(name, mechanism, ids.get(name)) for mechanism in mechanisms}
-        tried = functions[name]
-        functions[name] = replace(tried, attach={**tried.attach, **answers})
-    return replace(facts, functions=functions)
+        answers = {**facts.answers(name), **answers}
+        if name in tracepoints:
+            tracepoints[name] = replace(tracepoints[name], attach=answers)
+        else:
+            functions[name] = replace(functions[name], attach=answers)
+    return replace(facts, functions=functions, tracepoints=tracepoints)
 
 
 def _answer(symbol: str, mechanism: str, btf_id: int | None) -> str:

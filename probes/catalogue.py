@@ -11,11 +11,14 @@ POINTS: tuple[ProbePoint, ...] = rmap.POINTS + reclaim.POINTS
 MEMBERS = rmap.MEMBERS + reclaim.MEMBERS
 BITS = rmap.BITS + reclaim.BITS
 
+_SOURCES = tuple(source for point in POINTS for source in point.sources)
+
 WANTED = changes.WANTED | Wanted(
-    functions=frozenset(source.symbol for point in POINTS for source in point.sources)
+    functions=frozenset(source.symbol for source in _SOURCES if not source.is_event)
     | frozenset(callback for op in rmap.OPS for callback in op.callbacks),
     structs=frozenset(struct for member in MEMBERS for struct, _ in member.places)
     | frozenset(rmap.STRUCTS_FOR_SIZE),
     enums=frozenset(bit.enum for bit in BITS) | {"ttu_flags", *reclaim.REFERENCES_ENUMS},
-    data_symbols=frozenset(rmap.DATA_SYMBOLS),
+    tracepoints=frozenset(source.symbol for source in _SOURCES if source.is_event),
+    data_symbols=frozenset(rmap.DATA_SYMBOLS + reclaim.DATA_SYMBOLS),
 )

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from .reclaim import CALLERS, DECISIONS, RECLAIMERS, STATS
 from .rmap import KINDS, OPS
 
 STRIDE = 128
@@ -23,6 +24,9 @@ ALL_ONES = 2**64 - 1
 
 NOT_KNOWN = -1
 """What a signed field holds where the kernel does not tell; readers turn it into None."""
+
+UNSEEN = 255
+"""What a field that stands for a name holds where nothing was seen; None to readers."""
 
 _C_SIZES = {"u64": 8, "s64": 8, "u32": 4, "s32": 4, "u16": 2, "u8": 1, "char": 1}
 _NUMPY = {"u64": "<u8", "s64": "<i8", "u32": "<u4", "s32": "<i4", "u16": "<u2", "u8": "u1"}
@@ -126,6 +130,31 @@ EVENTS: dict[str, tuple[EventField, ...]] = {
         EventField("result", "s32", "VMAs that referenced it; -1 given up"),
         EventField("nr_pages", "u32", "base pages of the folio; 0 unknown", unknown=0),
         EventField("is_locked", "u8", "1 shrink list, 0 shrink_active_list"),
+        EventField(
+            "decision",
+            "u8",
+            "what was decided, as seen by its effect; 255 outside a batch that was followed",
+            unknown=UNSEEN,
+            names=DECISIONS,
+        ),
+    ),
+    "batch": (
+        EventField("memcg", "u64", "inode of the cgroup it is for; 0 for the whole machine"),
+        EventField("ns", "u64", "wall time, time off the CPU included", unit="ns"),
+        EventField(
+            "isolated",
+            "s32",
+            "pages that the thread isolated for it; -1 where the kernel did not report any",
+            unknown=NOT_KNOWN,
+        ),
+        EventField("reclaimed", "u32", "pages freed"),
+        *(EventField(name, "u32", f"{name} of its struct reclaim_stat") for name in STATS),
+        EventField("nr_activate_anon", "u32", "nr_activate[0] of its struct reclaim_stat"),
+        EventField("nr_activate_file", "u32", "nr_activate[1] of its struct reclaim_stat"),
+        *(EventField(f"decided_{d}", "u32", f"pages seen to be decided: {d}") for d in DECISIONS),
+        EventField("caller", "u8", "who asked for it", names=CALLERS),
+        EventField("reclaimer", "u8", "on whose behalf", names=RECLAIMERS),
+        EventField("ignores_references", "u8", "1 where it makes no reference check"),
     ),
 }
 

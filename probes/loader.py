@@ -120,7 +120,7 @@ def settle(points: Sequence[ProbePoint], facts: KernelFacts, btf: Btf) -> Kernel
             (candidate.source.symbol, mechanism)
             for candidate in candidates
             for mechanism in candidate.mechanisms
-            if mechanism not in facts.functions[candidate.source.symbol].attach
+            if mechanism not in facts.answers(candidate.source.symbol)
         }
         if not untried:
             return facts

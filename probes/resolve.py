@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..kernels.facts import Function, KernelFacts
+from ..kernels.facts import Function, KernelFacts, Tracepoint
 from .spec import ProbePoint, Source
 
 # The ways to attach, best first: (mechanism of the entry, mechanism of the exit).
 LADDER = (("fentry", "fexit"), ("kprobe", "kretprobe"))
+
+EVENT = ("tracepoint", "")
+"""The way to attach to an event: it happens, it neither begins nor ends."""
 
 _KPROBE_ARGUMENTS = 6
 """Arguments that x86-64 passes in registers: all that a kprobe can see."""
@@ -41,18 +44,33 @@ class Unavailable:
 def resolve(point: ProbePoint, facts: KernelFacts) -> Candidate | Unavailable:
     """Return how `point` is seen on the kernel of `facts`; pure."""
     for source in point.sources:
+        if source.is_event and source.symbol in facts.tracepoints:
+            return _event(point, source, facts.tracepoints[source.symbol])
         function = facts.functions.get(source.symbol)
-        if function is None or not function.traceable:
-            continue
-        lost: list[str] = []
-        for rung in LADDER:
-            why = _refusal(point, function, rung)
-            if not why:
-                reason = "; ".join([f"{source.symbol} is traceable", *lost])
-                return Candidate(point, source, rung, reason)
-            lost.append(f"not {'/'.join(rung)}: {why}")
-        return Unavailable(point, f"{source.symbol}: " + "; ".join(lost))
+        if function is not None and function.traceable:
+            return _function(point, source, function)
     return Unavailable(point, "this kernel has no traceable " + _either(point))
+
+
+def _function(point: ProbePoint, source: Source, function: Function) -> Candidate | Unavailable:
+    lost: list[str] = []
+    for rung in LADDER:
+        why = _refusal(point, function, rung)
+        if not why:
+            reason = "; ".join([f"{source.symbol} is traceable", *lost])
+            return Candidate(point, source, rung, reason)
+        lost.append(f"not {'/'.join(rung)}: {why}")
+    return Unavailable(point, f"{source.symbol}: " + "; ".join(lost))
+
+
+def _event(point: ProbePoint, source: Source, event: Tracepoint) -> Candidate | Unavailable:
+    missing = sorted(set(source.fields.values()) - event.fields.keys())
+    if missing:
+        return Unavailable(point, f"{source.symbol} has no {', '.join(missing)} here")
+    answer = event.attach.get(EVENT[0], "ok")
+    if answer != "ok":
+        return Unavailable(point, f"{source.symbol}: not {EVENT[0]}: answered {answer}")
+    return Candidate(point, source, EVENT, f"this kernel reports {source.symbol}")
 
 
 def resolve_all(

@@ -82,12 +82,40 @@ class BatchCounts:
 
 
 @dataclass(frozen=True)
-class StallCounts:
-    """Calls for memory of one reclaimer, and the wall time that their callers waited in them."""
+class CallCounts:
+    """Calls, and the wall time from their beginning to their end."""
 
     calls: int
     ns: int
     ns_slots: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class IsolationCounts:
+    """Times that pages were isolated from a list; pages looked at for it, and taken."""
+
+    isolations: int
+    scanned: int
+    taken: int
+
+
+@dataclass(frozen=True)
+class ShrunkCounts:
+    """Lists of isolated pages that the kernel reports on: pages scanned for them, and reclaimed."""
+
+    lists: int
+    scanned: int
+    reclaimed: int
+
+
+@dataclass(frozen=True)
+class DeactivationCounts:
+    """Reports on active lists: pages taken off, put back as active, and made inactive."""
+
+    lists: int
+    taken: int
+    activated: int
+    deactivated: int
 
 
 @dataclass(frozen=True)
@@ -106,7 +134,10 @@ class Sample:
 
     ``time_ns``: CLOCK_MONOTONIC. ``quiet``: two readings in a row agreed, so that nothing moved
     while this one was taken. ``walks`` by (op, kind); ``references`` by (caller, lru, result);
-    ``decisions`` by (lru, decision); ``batches`` by (caller, reclaimer); ``stalls`` by reclaimer.
+    ``decisions`` by (lru, decision); ``batches`` by (caller, reclaimer); ``stalls`` (calls for
+    memory) by reclaimer; ``ages`` (calls that make pages older) by ager. What the kernel reports by
+    itself, empty or None where that is not watched: ``isolations`` by (algorithm, list), ``shrunk``
+    by algorithm, ``deactivation``.
     """
 
     time_ns: int
@@ -120,6 +151,10 @@ class Sample:
     references: Mapping[tuple[str, str, str], int]
     decisions: Mapping[tuple[str, str], int]
     batches: Mapping[tuple[str, str], BatchCounts]
-    stalls: Mapping[str, StallCounts]
+    stalls: Mapping[str, CallCounts]
+    ages: Mapping[str, CallCounts]
+    isolations: Mapping[tuple[str, str], IsolationCounts]
+    shrunk: Mapping[str, ShrunkCounts]
+    deactivation: DeactivationCounts | None
     events: Mapping[str, EventCounts]
     stray_steps: int

@@ -8,7 +8,6 @@ what the kernel counts per program it reads from the descriptors' fdinfo.
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import mmap
 import os
 import signal
@@ -22,16 +21,8 @@ from typing import Any
 
 from .. import errors
 from ..kernels.facts import KernelFacts
-from . import catalogue, events, reclaim, rmap, source, state, wire
-from .sample import (
-    Account,
-    Attachment,
-    BatchCounts,
-    EventCounts,
-    Sample,
-    StallCounts,
-    WalkCounts,
-)
+from . import catalogue, decode, events, source, state, wire
+from .sample import Account, Attachment, EventCounts, Sample
 
 DISTRIBUTION_PYTHON = "/usr/bin/python3"
 """Where the distribution's bcc can be imported."""
@@ -229,17 +220,8 @@ class Session:
             attached=self.attached,
             unavailable=self.unavailable,
             accounts={row.probe: self._account(block, row.probe, reading) for row in self.attached},
-            walks={
-                (op.name, kind): self._walks(block, k * len(rmap.OPS) + o, o)
-                for k, kind in enumerate(rmap.KINDS)
-                for o, op in enumerate(rmap.OPS)
-            },
-            references=_references(block),
-            decisions=_decisions(block),
-            batches=_batches(block),
-            stalls=_stalls(block),
+            **decode.counts(block, self._steps, {row.probe for row in self.attached}),
             events=self._events(block),
-            stray_steps=block["stray_steps"],
         )
 
     def _account(self, block: state.Block, probe: str, reading: _Reading) -> Account:
@@ -267,64 +249,12 @@ class Session:
             unmatched=counted["unmatched"],
         )
 
-    def _walks(self, block: state.Block, cell: int, op: int) -> WalkCounts:
-        counted = block.inner("walks", cell)
-        watched = bool(self._steps >> op & 1)
-        return WalkCounts(
-            walks=counted["walks"],
-            bailouts=counted["bailouts"],
-            ns=counted["ns"],
-            vmas=counted["vmas"] if watched else None,
-            ptes=counted["ptes"],
-            ns_slots=counted.array("ns_slots"),
-            vmas_slots=counted.array("vmas_slots") if watched else None,
-            ptes_slots=counted.array("ptes_slots"),
-        )
-
     def _events(self, block: state.Block) -> dict[str, EventCounts]:
         produced, lost = block.array("produced"), block.array("lost")
         return {
             name: EventCounts(produced[n], lost[n], self._received[name])
             for n, name in enumerate(events.EVENTS)
         }
-
-
-def _references(block: state.Block) -> dict[tuple[str, str, str], int]:
-    keys = itertools.product(state.ASKED_BY, state.LRUS, state.RESULTS)
-    return dict(zip(keys, block.array("references"), strict=True))
-
-
-def _decisions(block: state.Block) -> dict[tuple[str, str], int]:
-    keys = itertools.product(state.LRUS, reclaim.DECISIONS)
-    return dict(zip(keys, block.array("decisions"), strict=True))
-
-
-def _batches(block: state.Block) -> dict[tuple[str, str], BatchCounts]:
-    keys = itertools.product(reclaim.CALLERS, reclaim.RECLAIMERS)
-    return {key: _batch(block.inner("batches", n)) for n, key in enumerate(keys)}
-
-
-def _batch(cell: state.Block) -> BatchCounts:
-    return BatchCounts(
-        batches=cell["batches"],
-        ns=cell["ns"],
-        ns_slots=cell.array("ns_slots"),
-        reclaimed=cell["reclaimed"],
-        stats=dict(zip(reclaim.STATS, cell.array("stats"), strict=True)),
-        activated=dict(zip(state.LRUS, cell.array("activated"), strict=True)),
-        decided=dict(zip(reclaim.DECISIONS, cell.array("decided"), strict=True)),
-        keep_differs=cell["keep_differs"],
-        activate_exceeds=cell["activate_exceeds"],
-        reclaimed_exceeds=cell["reclaimed_exceeds"],
-    )
-
-
-def _stalls(block: state.Block) -> dict[str, StallCounts]:
-    cells = {name: block.inner("stalls", n) for n, name in enumerate(reclaim.RECLAIMERS)}
-    return {
-        name: StallCounts(cell["calls"], cell["ns"], cell.array("ns_slots"))
-        for name, cell in cells.items()
-    }
 
 
 def _fdinfo(fd: int) -> dict[str, int]:

@@ -23,7 +23,14 @@ ARGUMENTS = (
     "locked",
     "is_locked",
     "vm_flags",
+    "control",
     "stat",
+    "scanned",
+    "taken",
+    "reclaimed",
+    "activated",
+    "deactivated",
+    "lru",
     "ignore_references",
     "options",
     "ret",
@@ -50,7 +57,7 @@ class Build:
 
 def program_name(mechanism: str, symbol: str) -> str:
     """Return the name of the C function that is attached to `symbol` by `mechanism`."""
-    return f"{mechanism}_{symbol}"
+    return f"{mechanism}_{symbol.replace(':', '_')}"
 
 
 def layout(probes: Sequence[str]) -> state.Layout:
@@ -82,6 +89,7 @@ def _defines(candidates: Sequence[Candidate], facts: KernelFacts, build: Build) 
     yield f"#define EXACT_COUNTS {state.EXACT_COUNTS}"
     yield f"#define EXACT_BITS {state.EXACT_COUNTS.bit_length() - 1}"
     yield f"#define NOT_KNOWN ({events.NOT_KNOWN})"
+    yield f"#define UNSEEN {events.UNSEEN}"
     yield f"#define PROBES {len(candidates)}"
     yield f"#define OPS {len(rmap.OPS)}"
     yield f"#define ASKED_BY {len(state.ASKED_BY)}"
@@ -89,6 +97,9 @@ def _defines(candidates: Sequence[Candidate], facts: KernelFacts, build: Build) 
     yield f"#define RECLAIMERS {len(reclaim.RECLAIMERS)}"
     yield f"#define DECISIONS {len(reclaim.DECISIONS)}"
     yield f"#define STATS {len(reclaim.STATS)}"
+    yield f"#define ALGORITHMS {len(reclaim.ALGORITHMS)}"
+    yield f"#define LISTS {len(reclaim.LISTS)}"
+    yield f"#define AGERS {len(reclaim.AGERS)}"
     yield f"#define LRUS {len(state.LRUS)}"
     yield f"#define RESULTS {len(state.RESULTS)}"
     yield f"#define WALK_BAILED {events.WALK_BAILED}"
@@ -100,18 +111,27 @@ def _defines(candidates: Sequence[Candidate], facts: KernelFacts, build: Build) 
     yield from _numbered("CALLER", reclaim.CALLERS)
     yield from _numbered("RECLAIMER", reclaim.RECLAIMERS)
     yield from _numbered("DECISION", reclaim.DECISIONS)
+    yield from _numbered("AGER", reclaim.AGERS)
     yield from _numbered("VERDICT", reclaim.VERDICTS)
     yield from _numbered("STAT", reclaim.STATS)
     yield from (f"#define {name} {DEFINED[name].value:#x}" for name in reclaim.DEFINES)
     yield f"#define HAS_RECLAIM_CLEAN {int(_has_reclaim_clean(facts))}"
-    reads = " ".join(
-        f"to[{n}] = (u32)read_s32(stat, AT_{name.upper()});" for n, name in enumerate(reclaim.STATS)
+    reads = {name: f"(u32)read_s32(stat, AT_{name.upper()})" for name in reclaim.STATS}
+    yield _macro("READ_STATS(to, stat)", (f"to[{n}] = {r}" for n, r in enumerate(reads.values())))
+    yield _macro("TELL_STATS(e, stat)", (f"e->{name} = {read}" for name, read in reads.items()))
+    decided = (f"e->decided_{name} = from[{n}]" for n, name in enumerate(reclaim.DECISIONS))
+    yield _macro("TELL_DECIDED(e, from)", decided)
+    yield from (
+        f"#define {name.upper()}_AT {build.addresses.get(name, 0):#x}ULL"
+        for name in (*rmap.DATA_SYMBOLS, *reclaim.DATA_SYMBOLS)
     )
-    yield f"#define READ_STATS(to, stat) do {{ {reads} }} while (0)"
-    yield f"#define VMEMMAP_BASE_AT {build.addresses.get('vmemmap_base', 0):#x}ULL"
     yield f"#define STRUCT_PAGE_SIZE {facts.structs['page'].size}"
     yield from (f"#define {m.name} ({offset_of(m, facts)}LL)" for m in catalogue.MEMBERS)
     yield from (f"#define {bit.name} {_enumerator(bit, facts)}" for bit in catalogue.BITS)
+
+
+def _macro(head: str, statements: Iterable[str]) -> str:
+    return f"#define {head} do {{ {' '.join(f'{s};' for s in statements)} }} while (0)"
 
 
 def _numbered(prefix: str, names: Sequence[str]) -> Iterator[str]:
@@ -204,6 +224,9 @@ def _stubs(number: int, candidate: Candidate, facts: KernelFacts) -> Iterator[st
 def _stub(
     number: int, candidate: Candidate, mechanism: str, call: str, facts: KernelFacts
 ) -> Iterator[str]:
+    if mechanism == "tracepoint":
+        yield from _event_stub(number, candidate, call, facts)
+        return
     traced = mechanism in ("fentry", "fexit")
     context = "u64 *ctx" if traced else "struct pt_regs *ctx"
     yield f"int {program_name(mechanism, candidate.source.symbol)}({context})"
@@ -217,6 +240,20 @@ def _stub(
             yield f"\ta.ret = ctx[{len(params or ())}];"
     else:
         yield "\ta.ret = PT_REGS_RC(ctx);"
+    yield f"\treturn {call};"
+    yield "}"
+
+
+def _event_stub(number: int, candidate: Candidate, call: str, facts: KernelFacts) -> Iterator[str]:
+    """Yield the program of an event, whose context is the event's record."""
+    symbol = candidate.source.symbol
+    places = facts.tracepoints[symbol].fields
+    yield f"int {program_name('tracepoint', symbol)}(u8 *ctx)"
+    yield "{"
+    yield f"\tstruct args a = {{ .probe = {number} }};"
+    for name, member in candidate.source.fields.items():
+        offset, size = places[member]
+        yield f"\ta.{name} = *(u{8 * size} *)(ctx + {offset});"
     yield f"\treturn {call};"
     yield "}"
 

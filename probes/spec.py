@@ -9,15 +9,23 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True)
 class Source:
     """
-    One function of the kernel at which a probe point can be seen.
+    One function of the kernel, or one event that it reports, at which a probe point can be seen.
 
+    ``symbol``: the function, or "category:name" of the event.
     ``args``: names that the handlers use (`folio`, `rwc`, ...) to positions in its prototype.
+    ``fields``: the same names to fields of the event.
     ``change``: the key in `kernels.changes` of the change that brought it; "" for the oldest.
     """
 
     symbol: str
     args: Mapping[str, int] = field(default_factory=dict)
     change: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_event(self) -> bool:
+        """Whether the kernel reports it by itself, rather than being watched at a function."""
+        return ":" in self.symbol
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .events import EVENTS
-from .reclaim import CALLERS, DECISIONS, RECLAIMERS, STATS
+from .reclaim import AGERS, ALGORITHMS, CALLERS, DECISIONS, LISTS, RECLAIMERS, STATS
 from .rmap import KINDS, OPS
 
 SLOTS = 36
@@ -31,8 +31,12 @@ LRUS = ("anon", "file")
 ASKED_BY = ("shrink_active_list", "shrink_list")
 """The two callers of the reference check, told apart by its argument `is_locked`."""
 
-SECTIONS = ("walk", "batch", "shrink", "reclaim")
+SECTIONS = ("walk", "batch", "shrink", "age", "reclaim")
 """What a thread can be inside of at once, one of each."""
+
+
+CHECK = ("told", "time", "walk", "pfn", "index", "vm_flags", "page_flags", "result", "pages")
+"""What is kept of a reference check until its decision can be seen; `told`: an event is due."""
 
 
 def duration_bound_ns(slot: int) -> int | None:
@@ -88,14 +92,26 @@ def structs(probes: Sequence[str]) -> dict[str, tuple[Field, ...]]:
             Field("activate_exceeds"),
             Field("reclaimed_exceeds"),
         ),
-        "stall_cell": (Field("calls"), Field("ns"), Field("ns_slots", SLOTS)),
+        "call_cell": (Field("calls"), Field("ns"), Field("ns_slots", SLOTS)),
+        "isolation_cell": (Field("isolations"), Field("scanned"), Field("taken")),
+        "shrunk_cell": (Field("lists"), Field("scanned"), Field("reclaimed")),
+        "deactivation_cell": (
+            Field("lists"),
+            Field("taken"),
+            Field("activated"),
+            Field("deactivated"),
+        ),
         "cpu_state": (
             Field("accounts", len(probes), "account"),
             Field("walks", len(KINDS) * len(OPS), "walk_cell"),
             Field("references", len(ASKED_BY) * len(LRUS) * len(RESULTS)),
             Field("decisions", len(LRUS) * len(DECISIONS)),
             Field("batches", len(CALLERS) * len(RECLAIMERS), "batch_cell"),
-            Field("stalls", len(RECLAIMERS), "stall_cell"),
+            Field("stalls", len(RECLAIMERS), "call_cell"),
+            Field("ages", len(AGERS), "call_cell"),
+            Field("isolations", len(ALGORITHMS) * len(LISTS), "isolation_cell"),
+            Field("shrunk", len(ALGORITHMS), "shrunk_cell"),
+            Field("deactivation", 1, "deactivation_cell"),
             Field("stray_steps"),
             Field("produced", len(EVENTS)),
             Field("lost", len(EVENTS)),
@@ -118,6 +134,11 @@ def structs(probes: Sequence[str]) -> dict[str, tuple[Field, ...]]:
             Field("reclaimer"),
             Field("reclaim_start"),
             Field("caller"),
+            Field("ager"),
+            Field("age_start"),
+            Field("isolated"),
+            Field("isolated_tid"),
+            Field("control"),
             Field("batch"),
             Field("batch_start"),
             Field("stat"),
@@ -127,6 +148,7 @@ def structs(probes: Sequence[str]) -> dict[str, tuple[Field, ...]]:
             Field("checked_lru"),
             Field("checked_pages"),
             Field("verdict"),
+            *(Field(f"check_{what}") for what in CHECK),
         ),
         "control": (Field("events"), Field("steps")),
     }

@@ -107,13 +107,20 @@ def load_all() -> None:
 def _array(member: EventField, values: npt.NDArray[Any]) -> Any:
     values = np.ascontiguousarray(values)
     if member.names:
-        codes = pa.array(values.astype("i1"))
+        codes = pa.array(values.astype("i1"), mask=_mask(member, values))
         return pa.DictionaryArray.from_arrays(codes, pa.array(member.names))
     if member.ctype == "char":
         unique, places = np.unique(values, return_inverse=True)
         return pa.array([_text(value) for value in unique], pa.string()).take(pa.array(places))
-    mask = None if member.unknown is None else values == np.array(member.unknown, values.dtype)
-    return pa.array(values, mask=mask)
+    return pa.array(values, mask=_mask(member, values))
+
+
+def _mask(member: EventField, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:
+    """Return which values say that the kernel does not tell; None where none can."""
+    if member.unknown is None:
+        return None
+    mask: npt.NDArray[np.bool_] = values == np.array(member.unknown, values.dtype)
+    return mask
 
 
 def _text(value: bytes) -> str:
@@ -144,8 +151,11 @@ def _values(member: EventField, column: Any) -> npt.NDArray[Any]:
 
 def _codes(member: EventField, chunk: Any) -> npt.NDArray[Any]:
     encoded = chunk if member.names else chunk.dictionary_encode()
-    known = np.array([_code(member, text) for text in encoded.dictionary.to_pylist()])
-    found: npt.NDArray[Any] = known[np.asarray(encoded.indices)] if len(chunk) else np.empty(0)
+    known = [_code(member, text) for text in encoded.dictionary.to_pylist()]
+    # What is null is written as the place after the last name.
+    places = encoded.indices.cast(pa.int16()).fill_null(len(known))
+    unknown = [] if member.unknown is None else [member.unknown]
+    found: npt.NDArray[Any] = np.array([*known, *unknown])[np.asarray(places)]
     return found
 
 

@@ -7,9 +7,12 @@ from rmapwatch.probes.sample import (
     Account,
     Attachment,
     BatchCounts,
+    CallCounts,
+    DeactivationCounts,
     EventCounts,
+    IsolationCounts,
     Sample,
-    StallCounts,
+    ShrunkCounts,
     WalkCounts,
 )
 
@@ -77,8 +80,15 @@ def sample(time_ns: int, scale: int) -> Sample:
             itertools.product(reclaim.CALLERS, reclaim.RECLAIMERS), batch_counts(0)
         )
         | {("evict", "kswapd"): batch_counts(17 * scale)},
-        stalls={name: StallCounts(0, 0, (0,) * state.SLOTS) for name in reclaim.RECLAIMERS}
-        | {"direct": StallCounts(3 * scale, 9_000_000 * scale, one_slot(22, 3 * scale))},
+        stalls={name: CallCounts(0, 0, (0,) * state.SLOTS) for name in reclaim.RECLAIMERS}
+        | {"direct": CallCounts(3 * scale, 9_000_000 * scale, one_slot(22, 3 * scale))},
+        ages={"active_list": CallCounts(5 * scale, 7_000_000 * scale, one_slot(21, 5 * scale))},
+        isolations={
+            ("classic", "inactive_anon"): IsolationCounts(2 * scale, 64 * scale, 61 * scale),
+            ("mglru", "inactive_file"): IsolationCounts(0, 0, 0),
+        },
+        shrunk={"classic": ShrunkCounts(2 * scale, 61 * scale, 43 * scale)},
+        deactivation=DeactivationCounts(scale, 32 * scale, 3 * scale, 29 * scale),
         events={name: EventCounts(11 * scale, scale, 10 * scale) for name in events.EVENTS},
         stray_steps=0,
     )

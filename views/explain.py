@@ -36,7 +36,7 @@ def facts_here() -> KernelFacts:
     try:
         btf = Btf.of_kernel() if VMLINUX.exists() else None
         facts = read.read_facts(catalogue.WANTED, btf)
-        return facts if btf is None else read.try_attach(facts, btf, _candidates(facts))
+        return facts if btf is None else read.try_every_way(facts, btf, _candidates(facts))
     except FileNotFoundError:
         raise errors.NothingAttachedError(
             "this kernel cannot be probed",
@@ -47,7 +47,7 @@ def facts_here() -> KernelFacts:
 
 def _candidates(facts: KernelFacts) -> list[str]:
     symbols = {source.symbol for point in catalogue.POINTS for source in point.sources}
-    return sorted(name for name in symbols if facts.traceable(name))
+    return sorted(s for s in symbols if facts.traceable(s) or s in facts.tracepoints)
 
 
 def saved_facts(path: str) -> KernelFacts:

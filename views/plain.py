@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from ..collectors.frame import Frame
+from ..collectors.readings import AgeReading, StallReading
 
 ABSENT = "-"
 _STEPS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
@@ -42,7 +45,9 @@ def screen(frame: Frame) -> RenderableType:
     if frame.references:
         parts.append(_references(frame))
     if frame.stalls:
-        parts.append(_stalls(frame))
+        parts.append(_calls("calls for memory", "by", frame.stalls))
+    if frame.ages:
+        parts.append(_calls("ageing", "of", frame.ages))
     parts.append(_probes(frame))
     return Group(*parts)
 
@@ -105,10 +110,11 @@ def _batches(frame: Frame) -> Table:
     return table
 
 
-def _stalls(frame: Frame) -> Table:
-    table = _table("calls for memory", "by", "calls", "time", "p99")
-    for row in frame.stalls:
-        table.add_row(row.reclaimer, number(row.calls), duration(row.seconds), duration(row.p99))
+def _calls(title: str, of: str, rows: Sequence[StallReading] | Sequence[AgeReading]) -> Table:
+    table = _table(title, of, "calls", "time", "p99")
+    for row in rows:
+        name = row.ager if isinstance(row, AgeReading) else row.reclaimer
+        table.add_row(name, number(row.calls), duration(row.seconds), duration(row.p99))
     return table
 
 

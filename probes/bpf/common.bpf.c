@@ -97,12 +97,42 @@ static inline void name##_ends(struct cpu_state *st, struct work *w, u32 probe) 
 	w->name##_owner = 0;                                                            \
 }
 
+static inline u32 batch_of(struct work *w, u32 tid)
+{
+	return w->batch_owner == tid ? w->batch : 0;
+}
+
 static inline bool wants_event(u32 type)
 {
 	u32 zero = 0;
 	struct control *c = (struct control *)control.lookup(&zero);
 
 	return c && (c->events & (1ULL << type));
+}
+
+/*
+ * Room in the ring for an event of this type, its common fields filled; NULL where it is full.
+ * Events of all types have the same size and begin alike.
+ */
+static inline void *new_event(struct cpu_state *st, struct work *w, u32 type, u64 now)
+{
+	u64 ids = bpf_get_current_pid_tgid();
+	struct walk_event *e;
+
+	st->produced[type - 1]++;
+	e = events.ringbuf_reserve(sizeof(*e));
+	if (!e) {
+		st->lost[type - 1]++;
+		return NULL;
+	}
+	e->time = now;
+	e->tid = ids;
+	e->tgid = ids >> 32;
+	e->cpu = bpf_get_smp_processor_id();
+	e->type = type;
+	e->reserved = 0;
+	e->batch = batch_of(w, ids);
+	return e;
 }
 
 /* Whether every VMA that a walk of this op enters from now on is counted. */

@@ -81,22 +81,10 @@ static inline u64 map_of(u64 folio)
 static inline void walk_event(struct cpu_state *st, struct work *w, u32 kind, u64 now, u64 ns,
 			      s32 vmas, s32 ptes, s32 mapcount)
 {
-	struct walk_event *e;
-	u64 ids = bpf_get_current_pid_tgid();
+	struct walk_event *e = new_event(st, w, EVENT_WALK, now);
 
-	st->produced[EVENT_WALK - 1]++;
-	e = events.ringbuf_reserve(sizeof(*e));
-	if (!e) {
-		st->lost[EVENT_WALK - 1]++;
+	if (!e)
 		return;
-	}
-	e->time = now;
-	e->tid = ids;
-	e->tgid = ids >> 32;
-	e->cpu = bpf_get_smp_processor_id();
-	e->type = EVENT_WALK;
-	e->reserved = 0;
-	e->batch = batch_of(w, ids);
 	e->pfn = pfn_of(w->folio);
 	e->index = w->folio ? read_u64(w->folio, FOLIO_INDEX) : w->index;
 	e->map = map_of(w->folio);
@@ -176,12 +164,12 @@ static inline int walk_exit(struct args *a, u32 kind)
 
 static inline int reference_exit(struct args *a)
 {
-	u64 now = bpf_ktime_get_ns(), ids = bpf_get_current_pid_tgid(), walk = 0, flags, cell;
-	u32 tid = ids;
+	u64 now = bpf_ktime_get_ns(), walk = 0, flags, cell;
+	u32 tid = bpf_get_current_pid_tgid();
 	struct cpu_state *st = this_cpu();
 	struct work *w = this_work(tid);
-	struct reference_event *e;
 	s32 referenced = a->ret;
+	bool in_batch;
 
 	if (!st || !w)
 		return 0;
@@ -191,35 +179,18 @@ static inline int reference_exit(struct args *a)
 		w->reference_walk = 0;
 	}
 	flags = read_u64(a->folio, FOLIO_FLAGS);
-	if (a->is_locked)
-		decision_begins(st, w, a, tid, flags);
 	cell = a->is_locked ? LRUS * RESULTS : 0;
 	cell += flags & (1ULL << PG_SWAPBACKED) ? LRU_ANON * RESULTS : LRU_FILE * RESULTS;
 	cell += referenced < 0 ? 0 : referenced == 0 ? 1 : referenced == 1 ? 2 : 3;
 	st->references[bounded(cell, ASKED_BY * LRUS * RESULTS)]++;
-	if (!wants_event(EVENT_REFERENCE))
-		return 0;
-	st->produced[EVENT_REFERENCE - 1]++;
-	e = events.ringbuf_reserve(sizeof(*e));
-	if (!e) {
-		st->lost[EVENT_REFERENCE - 1]++;
-		return 0;
-	}
-	e->time = now;
-	e->tid = tid;
-	e->tgid = ids >> 32;
-	e->cpu = bpf_get_smp_processor_id();
-	e->type = EVENT_REFERENCE;
-	e->reserved = 0;
-	e->batch = batch_of(w, ids);
-	e->walk = walk;
-	e->pfn = pfn_of(a->folio);
-	e->index = read_u64(a->folio, FOLIO_INDEX);
-	e->vm_flags = read_u64(a->vm_flags, 0);
-	e->page_flags = flags;
-	e->result = referenced;
-	e->nr_pages = nr_pages_of(a->folio);
-	e->is_locked = !!a->is_locked;
-	events.ringbuf_submit(e, 0);
+	in_batch = a->is_locked && w->batch_owner == tid;
+	if (in_batch)
+		decision_ends(st, w);
+	if (wants_event(EVENT_REFERENCE))
+		note_check(w, a, now, walk, flags);
+	if (in_batch)
+		decision_begins(w, a, flags);
+	else
+		tell_check(st, w, a->is_locked, UNSEEN);
 	return 0;
 }

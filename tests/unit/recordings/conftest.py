@@ -12,9 +12,12 @@ from rmapwatch.probes import events, ring, rmap, state
 from rmapwatch.probes.sample import (
     Account,
     Attachment,
+    CallCounts,
+    DeactivationCounts,
     EventCounts,
+    IsolationCounts,
     Sample,
-    StallCounts,
+    ShrunkCounts,
     WalkCounts,
 )
 from rmapwatch.recordings.meta import Clocks, Ending, Meta, Plan
@@ -75,7 +78,11 @@ def some_sample(time_ns: int, scale: int) -> Sample:
         references=dict.fromkeys(keys, scale),
         decisions={("anon", "keep"): scale},
         batches={},
-        stalls={"direct": StallCounts(scale, 1000 * scale, slots)},
+        stalls={"direct": CallCounts(scale, 1000 * scale, slots)},
+        ages={"generation": CallCounts(scale, 1000 * scale, slots)},
+        isolations={("mglru", "inactive_file"): IsolationCounts(scale, 2 * scale, scale)},
+        shrunk={"mglru": ShrunkCounts(scale, 2 * scale, scale)},
+        deactivation=DeactivationCounts(scale, 3 * scale, scale, 2 * scale),
         events={name: EventCounts(scale, 0, scale) for name in events.EVENTS},
         stray_steps=scale,
     )

@@ -1,0 +1,118 @@
+"""From the words of the state in the kernel to the counts of a Sample. Pure."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from . import reclaim, rmap, state
+from .sample import (
+    BatchCounts,
+    CallCounts,
+    DeactivationCounts,
+    IsolationCounts,
+    ShrunkCounts,
+    WalkCounts,
+)
+
+
+def counts(block: state.Block, steps: int, attached: Collection[str]) -> dict[str, Any]:
+    """
+    Return the fields of a Sample that `block`, a `cpu_state`, holds.
+
+    `steps`: a bit per op whose VMAs are all counted. `attached`: the probes whose figures are told.
+    """
+    return {
+        "walks": _walks(block, steps),
+        "references": _references(block),
+        "decisions": _decisions(block),
+        "batches": _batches(block),
+        "stalls": _calls(block, "stalls", reclaim.RECLAIMERS),
+        "ages": _calls(block, "ages", reclaim.AGERS),
+        "isolations": _isolations(block) if "reclaim_isolate" in attached else {},
+        "shrunk": _shrunk(block) if "reclaim_shrink_inactive" in attached else {},
+        "deactivation": _deactivation(block) if "reclaim_shrink_active" in attached else None,
+        "stray_steps": block["stray_steps"],
+    }
+
+
+def _walks(block: state.Block, steps: int) -> dict[tuple[str, str], WalkCounts]:
+    keys = itertools.product(enumerate(rmap.KINDS), enumerate(rmap.OPS))
+    return {
+        (op.name, kind): _walk(block.inner("walks", k * len(rmap.OPS) + o), bool(steps >> o & 1))
+        for (k, kind), (o, op) in keys
+    }
+
+
+def _walk(cell: state.Block, watched: bool) -> WalkCounts:
+    return WalkCounts(
+        walks=cell["walks"],
+        bailouts=cell["bailouts"],
+        ns=cell["ns"],
+        vmas=cell["vmas"] if watched else None,
+        ptes=cell["ptes"],
+        ns_slots=cell.array("ns_slots"),
+        vmas_slots=cell.array("vmas_slots") if watched else None,
+        ptes_slots=cell.array("ptes_slots"),
+    )
+
+
+def _references(block: state.Block) -> dict[tuple[str, str, str], int]:
+    keys = itertools.product(state.ASKED_BY, state.LRUS, state.RESULTS)
+    return dict(zip(keys, block.array("references"), strict=True))
+
+
+def _decisions(block: state.Block) -> dict[tuple[str, str], int]:
+    keys = itertools.product(state.LRUS, reclaim.DECISIONS)
+    return dict(zip(keys, block.array("decisions"), strict=True))
+
+
+def _batches(block: state.Block) -> dict[tuple[str, str], BatchCounts]:
+    keys = itertools.product(reclaim.CALLERS, reclaim.RECLAIMERS)
+    return {key: _batch(block.inner("batches", n)) for n, key in enumerate(keys)}
+
+
+def _batch(cell: state.Block) -> BatchCounts:
+    return BatchCounts(
+        batches=cell["batches"],
+        ns=cell["ns"],
+        ns_slots=cell.array("ns_slots"),
+        reclaimed=cell["reclaimed"],
+        stats=dict(zip(reclaim.STATS, cell.array("stats"), strict=True)),
+        activated=dict(zip(state.LRUS, cell.array("activated"), strict=True)),
+        decided=dict(zip(reclaim.DECISIONS, cell.array("decided"), strict=True)),
+        keep_differs=cell["keep_differs"],
+        activate_exceeds=cell["activate_exceeds"],
+        reclaimed_exceeds=cell["reclaimed_exceeds"],
+    )
+
+
+def _calls(block: state.Block, member: str, names: Sequence[str]) -> dict[str, CallCounts]:
+    cells = {name: block.inner(member, n) for n, name in enumerate(names)}
+    return {
+        name: CallCounts(cell["calls"], cell["ns"], cell.array("ns_slots"))
+        for name, cell in cells.items()
+    }
+
+
+def _isolations(block: state.Block) -> dict[tuple[str, str], IsolationCounts]:
+    keys = itertools.product(reclaim.ALGORITHMS, reclaim.LISTS)
+    cells = {key: block.inner("isolations", n) for n, key in enumerate(keys)}
+    return {
+        key: IsolationCounts(cell["isolations"], cell["scanned"], cell["taken"])
+        for key, cell in cells.items()
+    }
+
+
+def _shrunk(block: state.Block) -> dict[str, ShrunkCounts]:
+    cells = {name: block.inner("shrunk", n) for n, name in enumerate(reclaim.ALGORITHMS)}
+    return {
+        name: ShrunkCounts(cell["lists"], cell["scanned"], cell["reclaimed"])
+        for name, cell in cells.items()
+    }
+
+
+def _deactivation(block: state.Block) -> DeactivationCounts:
+    cell = block.inner("deactivation", 0)
+    return DeactivationCounts(cell["lists"], cell["taken"], cell["activated"], cell["deactivated"])
