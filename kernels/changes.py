@@ -153,6 +153,13 @@ CHANGES = table(
             seen_by=has_function("shrink_folio_list"),
         ),
         Change(
+            "memcg rstat",
+            commit="",
+            subject="mm: memcontrol: switch to rstat",
+            since="v5.13",
+            seen_by=has_function("mem_cgroup_css_rstat_flush"),
+        ),
+        Change(
             "try_to_migrate",
             commit="a98a2f0c8ce1",
             subject="mm/rmap: split migration into its own function",

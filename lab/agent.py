@@ -8,6 +8,7 @@ found in files of its working folder, which the host sees.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -26,6 +27,7 @@ from ..recordings.recorder import SESSION, Tape
 from ..views import explain, live
 from . import agreement, guest
 from .exchange import ERROR, FRAMES, RECORDING, RESULT, WANTED
+from .rules.row import Run
 from .scenarios import Scenario, find
 
 _SAMPLE_S = 0.5
@@ -38,24 +40,38 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def run(scenario: Scenario, program: str) -> dict[str, Any]:
-    """Run the scenario once under all probes; return what the JSON of `lab run` shows."""
+def prepare(scenario: Scenario, lru: str | None) -> None:
+    """Give the guest what the scenario needs, and the LRU that is asked for."""
     guest.rest()
+    if lru:
+        guest.choose_lru(lru)
     if scenario.swap_bytes:
         guest.zram_swap(scenario.swap_bytes)
+    if scenario.disk_bytes:
+        guest.zram_disk(scenario.disk_bytes)
+
+
+def run(scenario: Scenario, program: str) -> dict[str, Any]:
+    """Run the scenario once under all probes; return what the JSON of `lab run` shows."""
     say("compiling and attaching the probes")
     attached = session.start(SESSION)
     say(f"running {scenario.name}")
+    before = guest.settled_vmstat()
     samples, ledger = _recorded(attached, scenario, program)
+    after = guest.settled_vmstat()
     attached.close()
     last = samples[-1]
     recording = Recording(Path(RECORDING))
     records = {name: recording.records(name) for name in events.EVENTS}
-    rules = agreement.every_rule(last, records, scenario.rules, ledger)
+    vmstat = {name: value - before[name] for name, value in after.items()}
+    cpus = os.cpu_count() or 1
+    found = Run(last, records, ledger, attached.facts, cpus, vmstat)
+    rules = agreement.every_rule(found, scenario.rules)
     shown = asdict(frame(last))
     return {
         "scenario": scenario.name,
         "seed_rows": scenario.seed_rows,
+        "lru": guest.lru(),
         **shown,
         "seconds": (last.time_ns - samples[0].time_ns) / 1e9,
         "events": _totals(shown["events"]),
@@ -109,8 +125,6 @@ def _totals(by_type: list[dict[str, Any]]) -> dict[str, int]:
 @contextmanager
 def endless(scenario: Scenario, program: str) -> Iterator[None]:
     """Keep the scenario's workload running in the background."""
-    if scenario.swap_bytes:
-        guest.zram_swap(scenario.swap_bytes)
     command = [program, *scenario.endless]
     # In a session of its own: Ctrl-C ends the screen, and the screen ends the workload.
     with subprocess.Popen(
@@ -144,6 +158,7 @@ def main() -> int:
             Path(RESULT).write_text(explain.facts_here().to_json())
             return 0
         scenario = find(wanted["scenario"])
+        prepare(scenario, wanted["lru"])
         if wanted["what"] == "run":
             result = run(scenario, wanted["program"])
             Path(RESULT).write_text(json.dumps(result, indent=1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -56,6 +57,18 @@ Kernel = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
+class Lru(StrEnum):
+    """What the kernel of a guest is made to reclaim by."""
+
+    CLASSIC = "classic"
+    MGLRU = "mglru"
+
+
+LruChoice = Annotated[
+    Lru | None, typer.Option("--lru", help="Reclaim by this LRU; default: as the kernel comes.")
+]
+
+
 @app.command("run")
 def run_command(
     scenario: Annotated[str, typer.Argument(help="The scenario, such as fork-storm.")],
@@ -63,10 +76,11 @@ def run_command(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Keep recording and ledger in this folder.")
     ] = None,
+    lru: LruChoice = None,
     as_json: Json = False,
 ) -> None:
     """Run a scenario once under all probes and hold what was seen against what must be."""
-    _told(run.run(run.Wanted(scenario, kernel, out), _progress), as_json)
+    _told(run.run(run.Wanted(scenario, kernel, out, lru=lru), _progress), as_json)
 
 
 @app.command("record")
@@ -74,10 +88,11 @@ def record_command(
     scenario: Annotated[str, typer.Argument(help="The scenario, such as fork-storm.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="The new folder for the recording.")],
     kernel: Kernel = DEFAULT_KERNEL,
+    lru: LruChoice = None,
     as_json: Json = False,
 ) -> None:
     """Run a scenario once and leave its recording: how the fixtures of the tests are made."""
-    _told(run.record(run.Wanted(scenario, kernel), out, _progress), as_json)
+    _told(run.record(run.Wanted(scenario, kernel, lru=lru), out, _progress), as_json)
 
 
 def _told(result: dict[str, Any], as_json: bool) -> None:
@@ -97,9 +112,10 @@ def top_command(
     once: Annotated[bool, typer.Option("--once", help="Print one frame and exit.")] = False,
     as_json: Json = False,
     interval: Annotated[float, typer.Option("--interval", "-i", min=0.5, max=3600)] = 2.0,
+    lru: LruChoice = None,
 ) -> None:
     """Show `rmapwatch top` of a guest in which a scenario goes on and on."""
-    wanted = run.Wanted(scenario, kernel, json=as_json, once=once, interval=interval)
+    wanted = run.Wanted(scenario, kernel, json=as_json, once=once, interval=interval, lru=lru)
     run.top(wanted, _progress)
 
 

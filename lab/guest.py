@@ -17,7 +17,11 @@ from ..errors import RmapwatchError
 _CGROUPS = Path("/sys/fs/cgroup")
 _CONTROL = Path("/run/lab/command.sh")
 _DAMON_STAT = Path("/sys/module/damon_stat/parameters/enabled")
-_ZRAM = Path("/sys/block/zram0")
+_LRU_GEN = Path("/sys/kernel/mm/lru_gen/enabled")
+_REFRESH = Path("/proc/sys/vm/stat_refresh")
+
+DISK = Path("/run/lab/disk")
+"""Where a scenario's file system is mounted."""
 
 
 def in_guest() -> bool:
@@ -49,11 +53,41 @@ def rest() -> None:
 def zram_swap(size_bytes: int) -> None:
     """Make a compressed swap of ``size_bytes`` in memory, so that anonymous pages can go."""
     require_guest()
-    _run("modprobe", "zram")
-    (_ZRAM / "disksize").write_text(str(size_bytes))
-    device = f"/dev/{_ZRAM.name}"
+    device = _zram(size_bytes)
     _run("mkswap", device)
     _run("swapon", device)
+
+
+def zram_disk(size_bytes: int) -> None:
+    """
+    Mount a file system of ``size_bytes`` in memory at `DISK`, whose files are the page cache's.
+
+    It is without read-ahead: no page comes but those that somebody touches.
+    """
+    require_guest()
+    device = _zram(size_bytes)
+    (Path("/sys/block") / Path(device).name / "queue" / "read_ahead_kb").write_text("0")
+    _run("mkfs.ext4", "-q", "-O", "^has_journal", device)
+    DISK.mkdir(parents=True)
+    _run("mount", "-t", "ext4", "-o", "noatime", device, str(DISK))
+
+
+def _zram(size_bytes: int) -> str:
+    """Return a new compressed device in memory."""
+    _run("modprobe", "zram", "num_devices=0")
+    number = Path("/sys/class/zram-control/hot_add").read_text().strip()
+    (Path("/sys/block") / f"zram{number}" / "disksize").write_text(str(size_bytes))
+    return f"/dev/zram{number}"
+
+
+def choose_lru(algorithm: str) -> None:
+    """Have the kernel reclaim by "mglru" or by the "classic" LRU; raise where it cannot."""
+    require_guest()
+    if not _LRU_GEN.exists():
+        if algorithm == "mglru":
+            raise RmapwatchError("this kernel has no MGLRU", f"{_LRU_GEN} is missing")
+        return
+    _LRU_GEN.write_text("y" if algorithm == "mglru" else "n")
 
 
 @contextmanager
@@ -93,6 +127,20 @@ def _ask(path: Path, wanted_bytes: int) -> None:
     except OSError as error:
         if error.errno != errno.EAGAIN:  # less than that could be had
             raise
+
+
+def lru() -> str:
+    """Return by which LRU the kernel reclaims: "mglru" or "classic"."""
+    # The lowest bit is the switch itself; the others are what it makes use of.
+    enabled = int(_LRU_GEN.read_text(), 16) if _LRU_GEN.exists() else 0
+    return "mglru" if enabled & 1 else "classic"
+
+
+def settled_vmstat() -> dict[str, int]:
+    """Return ``/proc/vmstat`` with what the CPUs had still to themselves."""
+    require_guest()
+    _REFRESH.write_text("1")
+    return vmstat()
 
 
 def vmstat() -> dict[str, int]:

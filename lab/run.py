@@ -22,7 +22,11 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked of a guest; `json`, `once` and `interval` are those of `rmapwatch top`."""
+    """
+    What is asked of a guest; `json`, `once` and `interval` are those of `rmapwatch top`.
+
+    ``lru``: "classic" or "mglru"; None: as the kernel comes.
+    """
 
     scenario: str
     kernel: str
@@ -30,6 +34,7 @@ class Wanted:
     json: bool = False
     once: bool = False
     interval: float = 2.0
+    lru: str | None = None
 
 
 def run(wanted: Wanted, progress: Progress) -> dict[str, Any]:
@@ -109,6 +114,7 @@ def _boot(wanted: Wanted, what: str, out: Path, machine: Machine, progress: Prog
         "json": wanted.json,
         "once": wanted.once,
         "interval": wanted.interval,
+        "lru": wanted.lru,
     }
     _ask(request, kernel, out, machine, progress)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from ..errors import UsageError
+from .guest import DISK
 
 
 @dataclass(frozen=True)
@@ -14,8 +15,9 @@ class Scenario:
     """
     A scenario: ``workload`` run with ``arguments`` once, or with ``endless`` for a live view.
 
-    ``seed_rows``: which of the ten systems it provokes. ``rules``: the name in `agreement` of what
+    ``seed_rows``: which of the ten systems it provokes. ``rules``: the name in `rules` of what
     must hold beside the rules for every run. ``swap_bytes``: compressed swap that it needs.
+    ``disk_bytes``: size of the file system at `guest.DISK` that it needs.
     """
 
     name: str
@@ -26,7 +28,10 @@ class Scenario:
     endless: tuple[str, ...]
     rules: str
     swap_bytes: int = 0
+    disk_bytes: int = 0
 
+
+_ON_DISK = ("--directory", str(DISK))
 
 SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
     {
@@ -41,6 +46,27 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 endless=("--children", "23", "--pages", "101", "--duration", "86400"),
                 rules="fork_storm",
                 swap_bytes=256 << 20,
+            ),
+            Scenario(
+                name="file-stream",
+                summary="7919 mapped file pages pass, each used once, beside 503 in constant use",
+                seed_rows=(1,),
+                workload="file_stream",
+                arguments=("--stream", "7919", "--working-set", "503", *_ON_DISK),
+                endless=("--duration", "86400", *_ON_DISK),
+                rules="file_stream",
+                disk_bytes=64 << 20,
+            ),
+            Scenario(
+                name="working-set",
+                summary="211 pages that two processes use beside 2003 used once, anon and file",
+                seed_rows=(1,),
+                workload="working_set",
+                arguments=("--hot", "211", "--cold", "2003", "--rounds", "5", *_ON_DISK),
+                endless=("--duration", "86400", *_ON_DISK),
+                rules="working_set",
+                swap_bytes=256 << 20,
+                disk_bytes=64 << 20,
             ),
         )
     }

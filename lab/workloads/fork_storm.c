@@ -23,10 +23,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cgroup.h"
 #include "ledger.h"
-
-#define PAGE 4096UL
-#define CGROUP_ROOT "/sys/fs/cgroup"
 
 struct options {
 	long children;
@@ -49,15 +47,6 @@ static struct options options = {
 };
 static struct barrier *barrier;
 static pid_t *children;
-static char cgroup[128];
-
-static void nap_ms(long ms)
-{
-	struct timespec ts = { ms / 1000, ms % 1000 * 1000000 };
-
-	while (nanosleep(&ts, &ts) && errno == EINTR)
-		;
-}
 
 /* Give each page content of its own, so that neither KSM nor zram finds two alike. */
 static void touch(long owner, long round)
@@ -82,77 +71,6 @@ static void check(long owner, long round)
 			_exit(1);
 		}
 	}
-}
-
-/* ---- cgroup ------------------------------------------------------------------------------ */
-
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-	ssize_t done = fd < 0 ? -1 : write(fd, text, strlen(text));
-	int error = errno;
-
-	if (fd >= 0)
-		close(fd);
-	errno = error;
-	return done < 0 ? -1 : 0;
-}
-
-static void must_write(const char *path, const char *text)
-{
-	if (write_file(path, text))
-		die(path);
-}
-
-static const char *in_cgroup(const char *name)
-{
-	static char path[192];
-
-	snprintf(path, sizeof(path), "%s/%s", cgroup, name);
-	return path;
-}
-
-static void enter_cgroup(void)
-{
-	must_write(CGROUP_ROOT "/cgroup.subtree_control", "+memory");
-	snprintf(cgroup, sizeof(cgroup), CGROUP_ROOT "/fork_storm.%d", getpid());
-	if (mkdir(cgroup, 0755))
-		die(cgroup);
-	must_write(in_cgroup("cgroup.procs"), "0");
-}
-
-static unsigned long cgroup_bytes(void)
-{
-	unsigned long bytes = 0;
-	FILE *file = fopen(in_cgroup("memory.current"), "r");
-
-	if (!file || fscanf(file, "%lu", &bytes) != 1)
-		die("memory.current");
-	fclose(file);
-	return bytes;
-}
-
-/* Kernels before 5.19 have no memory.reclaim: there a lowered memory.high does it. */
-static const char *trigger(void)
-{
-	return access(in_cgroup("memory.reclaim"), W_OK) ? "memory.high" : "memory.reclaim";
-}
-
-static void reclaim(unsigned long bytes)
-{
-	unsigned long current = cgroup_bytes();
-	char text[32];
-
-	if (!strcmp(trigger(), "memory.high")) {
-		snprintf(text, sizeof(text), "%lu", current > bytes ? current - bytes : 0);
-		must_write(in_cgroup("memory.high"), text);
-		must_write(in_cgroup("memory.high"), "max");
-		return;
-	}
-	snprintf(text, sizeof(text), "%lu", bytes);
-	/* EAGAIN: less than that could be had. What was had stands in the ledger. */
-	if (write_file(in_cgroup("memory.reclaim"), text) && errno != EAGAIN)
-		die("memory.reclaim");
 }
 
 /* ---- processes --------------------------------------------------------------------------- */
@@ -236,8 +154,7 @@ static void stop_children(void)
 static void cleanup(void)
 {
 	stop_children();
-	if (*cgroup && (write_file(CGROUP_ROOT "/cgroup.procs", "0") || rmdir(cgroup)))
-		perror(cgroup);
+	leave_cgroup();
 }
 
 /* ---- one round --------------------------------------------------------------------------- */
@@ -270,6 +187,7 @@ static void describe(long round)
 	field("first_index", "%lu", LEDGER_BASE / PAGE);
 	field("last_index", "%lu", LEDGER_BASE / PAGE + options.pages - 1);
 	field("cgroup", "\"%s\"", cgroup);
+	field("cgroup_id", "%llu", cgroup_id());
 }
 
 static void run_round(long round, unsigned long long forked)
@@ -338,16 +256,6 @@ static void usage(void)
 	exit(2);
 }
 
-static long number(const char *text, long least)
-{
-	char *end;
-	long value = strtol(text, &end, 10);
-
-	if (*end || end == text || value < least)
-		usage();
-	return value;
-}
-
 static void parse(int argc, char **argv)
 {
 	static const struct option known[] = {
@@ -364,13 +272,13 @@ static void parse(int argc, char **argv)
 
 	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
 		switch (option) {
-		case 'c': options.children = number(optarg, 0); break;
-		case 'p': options.pages = number(optarg, 1); break;
-		case 'h': options.hold_ms = number(optarg, 0); break;
-		case 'r': options.rounds = number(optarg, 1); break;
-		case 'd': options.duration_s = number(optarg, 1); break;
-		case 'w': options.cow = number(optarg, 0); break;
-		case 'b': options.reclaim_bytes = number(optarg, 1); break;
+		case 'c': options.children = number(optarg, 0, usage); break;
+		case 'p': options.pages = number(optarg, 1, usage); break;
+		case 'h': options.hold_ms = number(optarg, 0, usage); break;
+		case 'r': options.rounds = number(optarg, 1, usage); break;
+		case 'd': options.duration_s = number(optarg, 1, usage); break;
+		case 'w': options.cow = number(optarg, 0, usage); break;
+		case 'b': options.reclaim_bytes = number(optarg, 1, usage); break;
 		default: usage();
 		}
 	}
@@ -402,7 +310,7 @@ int main(int argc, char **argv)
 	signal(SIGTERM, stop);
 	map_memory();
 	atexit(cleanup);
-	enter_cgroup();
+	enter_cgroup("fork_storm");
 	touch(0, 1);
 	fork_children();
 	forked = now_ns();

@@ -60,23 +60,30 @@ static inline void field(const char *key, const char *format, ...)
 	ledger_fresh = 0;
 }
 
-/* Print the counters of /proc/vmstat that say what reclaim did, as an object. */
-static inline void vmstat_field(const char *key)
+/* Print the "name value" lines of a file whose names begin as one of `wanted`, as an object. */
+static inline void counters_field(const char *key, const char *path, const char *const *wanted)
 {
-	static const char *const wanted[] = { "pgscan_", "pgsteal_", "pswpout", "pswpin" };
 	char name[64];
 	long long value;
-	FILE *file = fopen("/proc/vmstat", "r");
+	FILE *file = fopen(path, "r");
 
 	if (!file)
-		die("/proc/vmstat");
+		die(path);
 	open_object(key);
 	while (fscanf(file, "%63s %lld", name, &value) == 2)
-		for (size_t i = 0; i < sizeof(wanted) / sizeof(*wanted); i++)
-			if (!strncmp(name, wanted[i], strlen(wanted[i])))
+		for (const char *const *start = wanted; *start; start++)
+			if (!strncmp(name, *start, strlen(*start)))
 				field(name, "%lld", value);
 	close_object();
 	fclose(file);
+}
+
+/* Print the counters of /proc/vmstat that say what reclaim did, as an object. */
+static inline void vmstat_field(const char *key)
+{
+	static const char *const wanted[] = { "pgscan_", "pgsteal_", "pswpout", "pswpin", NULL };
+
+	counters_field(key, "/proc/vmstat", wanted);
 }
 
 #endif

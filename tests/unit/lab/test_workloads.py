@@ -13,7 +13,7 @@ def test_there_is_the_storm() -> None:
 
 
 def test_unknown_workload(cache: Path) -> None:
-    with pytest.raises(UsageError, match="there are fork_storm"):
+    with pytest.raises(UsageError, match="fork_storm"):
         workloads.build("no_such")
 
 

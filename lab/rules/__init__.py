@@ -1,0 +1,17 @@
+"""The rules of the scenarios, by the name that `scenarios` gives: one module per family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+
+from . import fork_storm, reclaim
+from .row import Agreement, Run
+
+OF_SCENARIO: Mapping[str, Callable[[Run], Iterator[Agreement]]] = MappingProxyType(
+    {
+        "fork_storm": fork_storm.fork_storm,
+        "file_stream": reclaim.file_stream,
+        "working_set": reclaim.working_set,
+    }
+)

@@ -1,0 +1,83 @@
+"""The rules of what is reclaimed and what stays: pages used once, and a working set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...probes.reclaim import DECISIONS
+from .row import Agreement, Run, at_most, equal
+
+_GONE = [DECISIONS.index("reclaim"), DECISIONS.index("reclaim_clean")]
+_ACTIVATE = DECISIONS.index("activate")
+
+_SHARE_OF_REFAULTS = 100
+"""Near zero: of so many uses of a page of the working set, at most one finds it gone."""
+
+
+def _looks(run: Run, first: int, last: int) -> npt.NDArray[np.void]:
+    """Return the checks that reclaim made of the pages of an index range, and decided upon."""
+    checks = run.records["reference"]
+    within = (checks["index"] >= first) & (checks["index"] <= last)
+    return checks[within & (checks["decision"] < len(DECISIONS))]
+
+
+def _used_once(name: str, looks: npt.NDArray[np.void]) -> Iterator[Agreement]:
+    """
+    Yield the rules of commit 645747462435 for pages that were used once.
+
+    Such a page is found used once, at most; that is not enough for it to be activated.
+    """
+    used = looks[looks["result"] > 0]
+    rule = f"{name}: a page used once is found used once"
+    yield equal(rule, "looks", len(np.unique(used["index"])), len(used))
+    stays_out = int((looks["decision"] != _ACTIVATE).sum())
+    yield equal(f"{name}: no look activates it", "looks", len(looks), stays_out)
+
+
+def _left(name: str, looks: npt.NDArray[np.void], pages: int, resident: int) -> Agreement:
+    """Return the row: pages that are gone by the ledger are those that a look let go."""
+    let_go = len(np.unique(looks["index"][np.isin(looks["decision"], _GONE)]))
+    rule = f"{name}: pages gone by the ledger = pages let go"
+    return equal(rule, "pages", pages - resident, let_go)
+
+
+def _stayed(refaults: int, uses: int) -> Agreement:
+    rule = f"working set: at most 1 use in {_SHARE_OF_REFAULTS} finds its page gone"
+    share = uses // _SHARE_OF_REFAULTS
+    return Agreement(rule, "refaults", share, refaults, refaults <= share if uses else None)
+
+
+def file_stream(run: Run) -> Iterator[Agreement]:
+    """Yield: once-used mapped file pages pass through, the working set beside them stays."""
+    stream: Mapping[str, Any] = run.ledger["stream"]
+    working_set: Mapping[str, Any] = run.ledger["working_set"]
+    looks = _looks(run, stream["first_index"], stream["last_index"])
+    yield equal("stream: each page is read once", "pages", stream["pages"], stream["first_faults"])
+    yield from _used_once("stream", looks)
+    yield _left("stream", looks, stream["pages"], stream["resident"])
+    rounds = -(-run.ledger["streamed"] // run.ledger["chunk"])
+    yield _stayed(working_set["refaults"], rounds * working_set["pages"])
+    looks = _looks(run, working_set["first_index"], working_set["last_index"])
+    activated = len(np.unique(looks["index"][looks["decision"] == _ACTIVATE]))
+    rule = "working set: no more of its pages are activated than it has"
+    yield at_most(rule, "pages", working_set["pages"], activated)
+
+
+def working_set(run: Run) -> Iterator[Agreement]:
+    """Yield: what two processes use is activated at its first look, what was used once goes."""
+    ledger = run.ledger
+    for kind in ("anon", "file"):
+        region = ledger[kind]
+        hot = _looks(run, region["first_index"], region["first_cold_index"] - 1)
+        shared = hot[hot["result"] > 1]
+        activated = int((shared["decision"] == _ACTIVATE).sum())
+        rule = f"{kind}: a page found used by two is activated"
+        yield equal(rule, "looks", len(shared), activated)
+        cold = _looks(run, region["first_cold_index"], region["last_index"])
+        yield from _used_once(f"{kind}, used once", cold)
+        yield _left(f"{kind}, used once", cold, ledger["cold"], region["cold_resident"])
+    yield _stayed(ledger["hot_refaults"], 4 * ledger["rounds"] * ledger["hot"])

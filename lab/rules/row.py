@@ -1,0 +1,69 @@
+"""What a rule of a run is: its row, and what the rules of a scenario are given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...kernels.facts import KernelFacts
+from ...probes import rmap
+from ...probes.sample import Sample
+
+Records = Mapping[str, npt.NDArray[np.void]]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """One rule held against one run; ``explained`` lists (reason, count)."""
+
+    rule: str
+    unit: str
+    predicted: int | None
+    observed: int | None
+    agrees: bool | None
+    explained: tuple[tuple[str, int], ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Run:
+    """
+    One run of a scenario: the last Sample, all events by type, the workload's own account, the
+    kernel, its CPUs, and how far the counters of /proc/vmstat went on while the probes were there.
+    """
+
+    sample: Sample
+    records: Records
+    ledger: Mapping[str, Any]
+    kernel: KernelFacts
+    cpus: int
+    vmstat: Mapping[str, int]
+
+
+def equal(rule: str, unit: str, predicted: int, observed: int) -> Agreement:
+    """Return the row of a rule that both sides are the same; None where both are nothing."""
+    exercised = bool(predicted or observed)
+    return Agreement(rule, unit, predicted, observed, predicted == observed if exercised else None)
+
+
+def at_most(rule: str, unit: str, limit: int, observed: int) -> Agreement:
+    """Return the row of a rule that no more than `limit` was observed."""
+    return Agreement(rule, unit, limit, observed, observed <= limit if observed else None)
+
+
+def none_of(rule: str, unit: str, observed: int, exercised: bool) -> Agreement:
+    """Return the row of a rule that nothing of a kind was observed."""
+    return Agreement(rule, unit, 0, observed, not observed if exercised else None)
+
+
+def untold(rule: str, unit: str, why: str) -> Agreement:
+    """Return the row of a rule that this kernel does not let anybody hold."""
+    return Agreement(rule, unit, None, None, None, ((why, 0),))
+
+
+def op(name: str) -> int:
+    """Return the number of an op of walks."""
+    return next(number for number, each in enumerate(rmap.OPS) if each.name == name)

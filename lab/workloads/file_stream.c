@@ -1,0 +1,208 @@
+/*
+ * file_stream: a stream of mapped file pages, each touched once, beside a working set that is
+ * touched again and again, while as much is reclaimed as is streamed.
+ *
+ * A page of the stream is found used at its first look and not at its second, so it should leave
+ * by the inactive list; a page of the working set is found used each time, so it should stay.
+ * Both files are holes: reading them costs no disk, and a page that comes back is a major fault.
+ * The directory must lie on a device without read-ahead, or pages come that nobody touched.
+ *
+ * The ledger on stdout is one JSON object, written when the last round is over.
+ */
+#define _GNU_SOURCE
+#include <getopt.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include "cgroup.h"
+#include "ledger.h"
+
+/* Where in their files the pages lie: no other file has pages so far on. */
+#define WORKING_SET_INDEX 0x300000UL
+#define STREAM_INDEX 0x500000UL
+
+static struct {
+	long stream;
+	long working_set;
+	long chunk;
+	long duration_s;
+	const char *directory;
+} options = { .stream = 7919, .working_set = 503, .chunk = 997, .directory = "." };
+
+struct region {
+	const char *name;
+	unsigned long first_index;
+	long pages;
+	volatile char *base;
+	char path[256];
+};
+
+static struct region stream = { .name = "stream", .first_index = STREAM_INDEX };
+static struct region working_set = { .name = "working_set", .first_index = WORKING_SET_INDEX };
+
+static void map_region(struct region *region, unsigned long address, long pages)
+{
+	off_t offset = region->first_index * PAGE;
+	void *base;
+	int fd;
+
+	snprintf(region->path, sizeof(region->path), "%s/%s", options.directory, region->name);
+	fd = open(region->path, O_RDWR | O_CREAT | O_EXCL, 0600);
+	if (fd < 0 || ftruncate(fd, offset + pages * PAGE))
+		die(region->path);
+	base = mmap((void *)address, pages * PAGE, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE,
+		    fd, offset);
+	if (base != (void *)address)
+		die("mmap");
+	close(fd);
+	region->base = base;
+	region->pages = pages;
+}
+
+static void cleanup(void)
+{
+	unlink(stream.path);
+	unlink(working_set.path);
+	leave_cgroup();
+}
+
+static long major_faults(void)
+{
+	struct rusage used;
+
+	if (getrusage(RUSAGE_SELF, &used))
+		die("getrusage");
+	return used.ru_majflt;
+}
+
+/* Touch pages and return how many had to be read for it. */
+static long touch(struct region *region, long first, long pages)
+{
+	long before = major_faults();
+
+	for (long page = first; page < first + pages; page++)
+		(void)region->base[page * PAGE];
+	return major_faults() - before;
+}
+
+static long resident(struct region *region)
+{
+	unsigned char *there = malloc(region->pages);
+	long found = 0;
+
+	if (!there || mincore((void *)region->base, region->pages * PAGE, there))
+		die("mincore");
+	for (long page = 0; page < region->pages; page++)
+		found += there[page] & 1;
+	free(there);
+	return found;
+}
+
+static void tell(struct region *region, long first_faults, long refaults)
+{
+	open_object(region->name);
+	field("pages", "%ld", region->pages);
+	field("first_index", "%lu", region->first_index);
+	field("last_index", "%lu", region->first_index + region->pages - 1);
+	field("first_faults", "%ld", first_faults);
+	field("refaults", "%ld", refaults);
+	field("resident", "%ld", resident(region));
+	close_object();
+}
+
+static volatile sig_atomic_t told_to_stop;
+
+static void stop(int signal)
+{
+	(void)signal;
+	told_to_stop = 1;
+}
+
+static void usage(void)
+{
+	fprintf(stderr,
+		"usage: file_stream [--stream PAGES] [--working-set PAGES] [--chunk PAGES]\n"
+		"                   [--directory DIR] [--duration S]\n"
+		"  --chunk PAGES   streamed, and then reclaimed, in each round\n"
+		"  --duration S    the stream again and again until S seconds are over\n");
+	exit(2);
+}
+
+static void parse(int argc, char **argv)
+{
+	static const struct option known[] = {
+		{ "stream", required_argument, NULL, 's' },
+		{ "working-set", required_argument, NULL, 'w' },
+		{ "chunk", required_argument, NULL, 'c' },
+		{ "directory", required_argument, NULL, 'd' },
+		{ "duration", required_argument, NULL, 't' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
+		switch (option) {
+		case 's': options.stream = number(optarg, 1, usage); break;
+		case 'w': options.working_set = number(optarg, 1, usage); break;
+		case 'c': options.chunk = number(optarg, 1, usage); break;
+		case 'd': options.directory = optarg; break;
+		case 't': options.duration_s = number(optarg, 1, usage); break;
+		default: usage();
+		}
+	}
+	if (optind != argc)
+		usage();
+}
+
+int main(int argc, char **argv)
+{
+	long streamed = 0, first_faults = 0, again = 0, refaults = 0, working_set_faults;
+	unsigned long asked = 0;
+	unsigned long long end;
+
+	parse(argc, argv);
+	signal(SIGINT, stop);
+	signal(SIGTERM, stop);
+	atexit(cleanup);
+	enter_cgroup("file_stream");
+	map_region(&working_set, LEDGER_BASE, options.working_set);
+	map_region(&stream, LEDGER_BASE + (1UL << 36), options.stream);
+	end = now_ns() + options.duration_s * 1000000000ULL;
+
+	open_object(NULL);
+	field("workload", "\"file_stream\"");
+	vmstat_field("vmstat_before");
+	memory_stat_field("memory_stat_before");
+	working_set_faults = touch(&working_set, 0, working_set.pages);
+	while (!told_to_stop && (options.duration_s ? now_ns() < end : streamed < stream.pages)) {
+		long at = streamed % stream.pages, pages = options.chunk;
+
+		if (pages > stream.pages - at)
+			pages = stream.pages - at;
+		*(streamed < stream.pages ? &first_faults : &again) += touch(&stream, at, pages);
+		refaults += touch(&working_set, 0, working_set.pages);
+		/* Two chunks stay, so that what is reclaimed has been there for a while. */
+		if (streamed >= 2 * options.chunk) {
+			reclaim(pages * PAGE);
+			asked += pages * PAGE;
+		}
+		streamed += pages;
+	}
+	refaults += touch(&working_set, 0, working_set.pages);
+	nap_ms(MEMORY_STAT_LAG_MS);
+	memory_stat_field("memory_stat_after");
+	vmstat_field("vmstat_after");
+	tell(&stream, first_faults, again);
+	tell(&working_set, working_set_faults, refaults);
+	field("streamed", "%ld", streamed);
+	field("chunk", "%ld", options.chunk);
+	field("page_bytes", "%lu", PAGE);
+	field("asked_bytes", "%lu", asked);
+	field("trigger", "\"%s\"", trigger());
+	field("cgroup", "\"%s\"", cgroup);
+	field("cgroup_id", "%llu", cgroup_id());
+	close_object();
+	printf("\n");
+	return 0;
+}
