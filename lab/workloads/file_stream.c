@@ -99,7 +99,7 @@ static long resident(struct region *region)
 	return found;
 }
 
-static void tell(struct region *region, long first_faults, long refaults)
+static void region_field(struct region *region, long first_faults, long refaults)
 {
 	open_object(region->name);
 	field("pages", "%ld", region->pages);
@@ -193,8 +193,8 @@ int main(int argc, char **argv)
 	nap_ms(MEMORY_STAT_LAG_MS);
 	memory_stat_field("memory_stat_after");
 	vmstat_field("vmstat_after");
-	tell(&stream, first_faults, again);
-	tell(&working_set, working_set_faults, refaults);
+	region_field(&stream, first_faults, again);
+	region_field(&working_set, working_set_faults, refaults);
 	field("streamed", "%ld", streamed);
 	field("chunk", "%ld", options.chunk);
 	field("page_bytes", "%lu", PAGE);

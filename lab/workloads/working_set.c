@@ -144,7 +144,7 @@ static long resident(unsigned long base, long first, long count)
 	return found;
 }
 
-static void tell(const char *name, unsigned long base, unsigned long first_index)
+static void region_field(const char *name, unsigned long base, unsigned long first_index)
 {
 	open_object(name);
 	field("first_index", "%lu", first_index);
@@ -245,8 +245,8 @@ int main(int argc, char **argv)
 	nap_ms(MEMORY_STAT_LAG_MS);
 	memory_stat_field("memory_stat_after");
 	vmstat_field("vmstat_after");
-	tell("anon", LEDGER_BASE, LEDGER_BASE / PAGE);
-	tell("file", FILE_BASE, FILE_INDEX);
+	region_field("anon", LEDGER_BASE, LEDGER_BASE / PAGE);
+	region_field("file", FILE_BASE, FILE_INDEX);
 	field("hot", "%ld", options.hot);
 	field("cold", "%ld", options.cold);
 	field("rounds", "%ld", round - 1);
