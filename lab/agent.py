@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -26,7 +26,7 @@ from ..recordings.reader import Recording
 from ..recordings.recorder import SESSION, Tape
 from ..views import explain, live
 from . import agreement, guest
-from .exchange import ERROR, FRAMES, RECORDING, RESULT, WANTED
+from .exchange import ERROR, FRAMES, LEDGER, RECORDING, RESULT, WANTED
 from .rules.row import Run
 from .scenarios import Scenario, find
 
@@ -40,28 +40,47 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def prepare(scenario: Scenario, lru: str | None) -> None:
-    """Give the guest what the scenario needs, and the LRU that is asked for."""
+def prepare(scenarios: Sequence[Scenario], lru: str | None) -> None:
+    """Give the guest what the scenarios need, and the LRU that is asked for."""
     guest.rest()
     if lru:
         guest.choose_lru(lru)
-    if scenario.swap_bytes:
-        guest.zram_swap(scenario.swap_bytes)
-    if scenario.disk_bytes:
-        guest.zram_disk(scenario.disk_bytes)
+    if swap := max(scenario.swap_bytes for scenario in scenarios):
+        guest.zram_swap(swap)
+    if disk := max(scenario.disk_bytes for scenario in scenarios):
+        guest.zram_disk(disk)
 
 
-def run(scenario: Scenario, program: str) -> dict[str, Any]:
-    """Run the scenario once under all probes; return what the JSON of `lab run` shows."""
+def run_all(scenarios: Sequence[Scenario], programs: Sequence[str]) -> list[dict[str, Any]]:
+    """
+    Run each scenario once under all probes; return for each what the JSON of `lab run` shows.
+
+    One that breaks down leaves its error, and the next has its turn.
+    """
     say("compiling and attaching the probes")
     attached = session.start(SESSION)
-    say(f"running {scenario.name}")
-    before = guest.settled_vmstat()
-    samples, ledger = _recorded(attached, scenario, program)
-    after = guest.settled_vmstat()
+    results = []
+    for scenario, program in zip(scenarios, programs, strict=True):
+        say(f"running {scenario.name}")
+        try:
+            results.append(run(attached, scenario, program))
+        except errors.RmapwatchError as error:
+            results.append({"scenario": scenario.name, "error": errors.told(error)})
     attached.close()
+    return results
+
+
+def run(attached: session.Session, scenario: Scenario, program: str) -> dict[str, Any]:
+    """Run the scenario once; what it leaves lies in a folder of its name."""
+    folder = Path(scenario.name)
+    folder.mkdir(exist_ok=True)
+    attached.restart()
+    attached.want_events(SESSION.events)
+    before = guest.settled_vmstat()
+    samples, ledger = _recorded(attached, scenario, program, folder)
+    after = guest.settled_vmstat()
     last = samples[-1]
-    recording = Recording(Path(RECORDING))
+    recording = Recording(folder / RECORDING)
     records = {name: recording.records(name) for name in events.EVENTS}
     vmstat = {name: value - before[name] for name, value in after.items()}
     cpus = os.cpu_count() or 1
@@ -82,22 +101,22 @@ def run(scenario: Scenario, program: str) -> dict[str, Any]:
 
 
 def _recorded(
-    attached: session.Session, scenario: Scenario, program: str
+    attached: session.Session, scenario: Scenario, program: str, folder: Path
 ) -> tuple[list[Sample], dict[str, Any]]:
     """Record while the workload runs and settles; return all Samples and the ledger."""
     samples: list[Sample] = []
     command = (scenario.workload, *scenario.arguments)
-    tape = Tape(attached, Path(RECORDING), _SAMPLE_S, command, samples.append)
-    ledger = _workload([program, *scenario.arguments], tape)
+    tape = Tape(attached, folder / RECORDING, _SAMPLE_S, command, samples.append)
+    ledger = _workload([program, *scenario.arguments], tape, folder / LEDGER)
     _settle(tape)
     tape.close(ledger)
-    Path(FRAMES).write_text(json.dumps([asdict(shown) for shown in frames(samples)]))
+    (folder / FRAMES).write_text(json.dumps([asdict(shown) for shown in frames(samples)]))
     return samples, ledger
 
 
-def _workload(command: list[str], tape: Tape) -> dict[str, Any]:
+def _workload(command: list[str], tape: Tape, ledger_file: Path) -> dict[str, Any]:
     """Run the workload, draining the ring all the while; return its ledger."""
-    with Path("ledger.json").open("wb") as out, subprocess.Popen(command, stdout=out) as process:
+    with ledger_file.open("wb") as out, subprocess.Popen(command, stdout=out) as process:
         while process.poll() is None:
             if not tape.step():
                 time.sleep(_POLL_S)
@@ -105,7 +124,7 @@ def _workload(command: list[str], tape: Tape) -> dict[str, Any]:
         raise errors.RmapwatchError(
             f"the workload {Path(command[0]).name} failed", f"exit status {process.returncode}"
         )
-    ledger: dict[str, Any] = json.loads(Path("ledger.json").read_text().splitlines()[-1])
+    ledger: dict[str, Any] = json.loads(ledger_file.read_text().splitlines()[-1])
     return ledger
 
 
@@ -142,7 +161,7 @@ def endless(scenario: Scenario, program: str) -> Iterator[None]:
 def top(scenario: Scenario, wanted: dict[str, Any]) -> None:
     """Show the live screen over the scenario, going on and on."""
     samples = live.polled(session.start(session.Request()), wanted["interval"])
-    with endless(scenario, wanted["program"]):
+    with endless(scenario, wanted["programs"][0]):
         if wanted["once"]:
             live.one_frame(samples, wanted["json"])
         else:
@@ -157,13 +176,13 @@ def main() -> int:
         if wanted["what"] == "facts":
             Path(RESULT).write_text(explain.facts_here().to_json())
             return 0
-        scenario = find(wanted["scenario"])
-        prepare(scenario, wanted["lru"])
+        chosen = [find(name) for name in wanted["scenarios"]]
+        prepare(chosen, wanted["lru"])
         if wanted["what"] == "run":
-            result = run(scenario, wanted["program"])
-            Path(RESULT).write_text(json.dumps(result, indent=1))
+            results = run_all(chosen, wanted["programs"])
+            Path(RESULT).write_text(json.dumps(results, indent=1))
             return 0
-        top(scenario, wanted)
+        top(chosen[0], wanted)
     except errors.RmapwatchError as error:
         Path(ERROR).write_text(json.dumps(errors.told(error)))
         return error.code

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .. import errors
-from . import accel, apt, kernels, report, run
+from . import accel, apt, kernels, report, run, scenarios
 from .kernels import LabKernel
 
 app = typer.Typer(no_args_is_help=True, help="Real kernels in virtual machines.")
@@ -71,16 +71,28 @@ LruChoice = Annotated[
 
 @app.command("run")
 def run_command(
-    scenario: Annotated[str, typer.Argument(help="The scenario, such as fork-storm.")],
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="SCENARIO...", help="Such as fork-storm.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All scenarios, in one boot.")] = False,
     kernel: Kernel = DEFAULT_KERNEL,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Keep recording and ledger in this folder.")
+        Path | None,
+        typer.Option("-o", "--out", help="Keep each scenario's recording and ledger in here."),
     ] = None,
     lru: LruChoice = None,
     as_json: Json = False,
 ) -> None:
-    """Run a scenario once under all probes and hold what was seen against what must be."""
-    _told(run.run(run.Wanted(scenario, kernel, out, lru=lru), _progress), as_json)
+    """Run scenarios once each under all probes and hold what was seen against what must be."""
+    chosen = tuple(scenarios.SCENARIOS) if every else tuple(names or ())
+    if not chosen:
+        known = ", ".join(scenarios.SCENARIOS)
+        raise errors.UsageError("no scenario", f"there are {known}", "rmapwatch lab run --all")
+    results = run.run(run.Wanted(chosen, kernel, out, lru=lru), _progress)
+    if len(results) == 1:
+        _told(results, results[0], as_json)
+    else:
+        _told(results, {"kernel": kernel, "scenarios": results}, as_json)
 
 
 @app.command("record")
@@ -92,16 +104,18 @@ def record_command(
     as_json: Json = False,
 ) -> None:
     """Run a scenario once and leave its recording: how the fixtures of the tests are made."""
-    _told(run.record(run.Wanted(scenario, kernel, lru=lru), out, _progress), as_json)
+    result = run.record(run.Wanted((scenario,), kernel, lru=lru), out, _progress)
+    _told([result], result, as_json)
 
 
-def _told(result: dict[str, Any], as_json: bool) -> None:
-    """Print the result of a run; fail where a rule does not hold."""
+def _told(results: list[dict[str, Any]], whole: dict[str, Any], as_json: bool) -> None:
+    """Print the results of a run, as JSON in `whole`; fail where a rule does not hold."""
     if as_json:
-        print(json.dumps(result, indent=1))
+        print(json.dumps(whole, indent=1))
     else:
-        Console().print(report.screen(result))
-    if any(rule["agrees"] is False for rule in result["agreement"]):
+        for result in results:
+            Console().print(report.screen(result))
+    if not all(map(report.agrees, results)):
         raise typer.Exit(errors.FAILED)
 
 
@@ -115,7 +129,7 @@ def top_command(
     lru: LruChoice = None,
 ) -> None:
     """Show `rmapwatch top` of a guest in which a scenario goes on and on."""
-    wanted = run.Wanted(scenario, kernel, json=as_json, once=once, interval=interval, lru=lru)
+    wanted = run.Wanted((scenario,), kernel, json=as_json, once=once, interval=interval, lru=lru)
     run.top(wanted, _progress)
 
 

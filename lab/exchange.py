@@ -7,10 +7,13 @@ RESULT = "result.json"
 """From the agent: what it found."""
 
 RECORDING = "recording"
-"""From the agent: the folder of the recording."""
+"""From the agent, in a folder of each scenario's name: the folder of its recording."""
 
 FRAMES = "frames.json"
-"""From the agent: the frames that it saw as the Samples came."""
+"""Beside it: the frames that the agent saw as the Samples came."""
+
+LEDGER = "ledger.json"
+"""Beside it: what the workload says of itself."""
 
 ERROR = "error.json"
 """From the agent: the error that a user can act on, raised again on the host."""

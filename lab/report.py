@@ -13,9 +13,21 @@ from ..views.plain import ABSENT, duration, number
 _VERDICT = {True: "yes", False: "NO", None: "not exercised"}
 
 
+def agrees(result: dict[str, Any]) -> bool:
+    """Return whether a scenario ran and no rule was broken."""
+    if "error" in result:
+        return False
+    return all(rule["agrees"] is not False for rule in result["agreement"])
+
+
 def screen(result: dict[str, Any]) -> RenderableType:
     """Return the result of a run as tables."""
-    title = f"{result['scenario']} on {result['kernel']}, backend {result['backend']}"
+    if "error" in result:
+        return Text(f"{result['scenario']}: {result['error']['what']}: {result['error']['why']}")
+    title = (
+        f"{result['scenario']} on {result['kernel']}, {result['lru']} LRU,"
+        f" backend {result['backend']}"
+    )
     lost = result["events"]
     told = f"events: {lost['produced']} produced, {lost['received']} received, {lost['lost']} lost"
     return Group(Text(title), _walks(result["walks"]), _rules(result["agreement"]), Text(told))
@@ -39,5 +51,6 @@ def _rules(rows: list[dict[str, Any]]) -> Table:
         table.add_column(column, justify="right")
     for row in rows:
         observed = ABSENT if row["observed"] is None else number(row["observed"])
-        table.add_row(row["rule"], number(row["predicted"]), observed, _VERDICT[row["agrees"]])
+        rule = "; ".join([row["rule"], *(f"{why}: {count}" for why, count in row["explained"])])
+        table.add_row(rule, number(row["predicted"]), observed, _VERDICT[row["agrees"]])
     return table

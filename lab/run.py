@@ -28,7 +28,7 @@ class Wanted:
     ``lru``: "classic" or "mglru"; None: as the kernel comes.
     """
 
-    scenario: str
+    scenarios: tuple[str, ...]
     kernel: str
     out: Path | None = None
     json: bool = False
@@ -37,32 +37,37 @@ class Wanted:
     lru: str | None = None
 
 
-def run(wanted: Wanted, progress: Progress) -> dict[str, Any]:
+def run(wanted: Wanted, progress: Progress) -> list[dict[str, Any]]:
     """
-    Run a scenario once in a guest and return what was found; files are left in `wanted.out`.
+    Run scenarios once each in one guest and return what was found; files are left in `wanted.out`.
 
-    Raise what the guest raised, or RmapwatchError where it broke down.
+    Raise what the guest raised, or RmapwatchError where it broke down. Where there are several
+    scenarios, what one of them raised stands in its result.
     """
     with _folder(wanted.out) as name:
         out = Path(name)
-        require_new(out / exchange.RECORDING)
+        for scenario in wanted.scenarios:
+            require_new(out / scenario)
         _boot(wanted, "run", out, Machine(), progress)
-        result: dict[str, Any] = json.loads((out / exchange.RESULT).read_text())
-        return result
+        results: list[dict[str, Any]] = json.loads((out / exchange.RESULT).read_text())
+    if len(results) == 1 and "error" in results[0]:
+        raise errors.retold(results[0]["error"])
+    return results
 
 
 def record(wanted: Wanted, folder: Path, progress: Progress) -> dict[str, Any]:
     """Run a scenario and leave its recording in the new `folder`, with what `run` returns."""
     require_new(folder)
     with tempfile.TemporaryDirectory(prefix="rmapwatch-lab-") as name:
-        out = Path(name)
-        result = run(replace(wanted, out=out), progress)
-        for kept in (exchange.RESULT, exchange.FRAMES):
-            (out / kept).rename(out / exchange.RECORDING / kept)
+        [result] = run(replace(wanted, out=Path(name)), progress)
+        left = Path(name) / wanted.scenarios[0]
+        recording = left / exchange.RECORDING
+        (left / exchange.FRAMES).rename(recording / exchange.FRAMES)
+        (recording / exchange.RESULT).write_text(json.dumps(result, indent=1))
         folder.parent.mkdir(parents=True, exist_ok=True)
         if folder.exists():
             folder.rmdir()
-        shutil.move(out / exchange.RECORDING, folder)
+        shutil.move(recording, folder)
         return result
 
 
@@ -105,12 +110,12 @@ def facts(kernel: str, progress: Progress) -> KernelFacts:
 
 
 def _boot(wanted: Wanted, what: str, out: Path, machine: Machine, progress: Progress) -> None:
-    scenario = scenarios.find(wanted.scenario)
+    chosen = [scenarios.find(name) for name in wanted.scenarios]
     kernel = at_hand(wanted.kernel, progress)
     request = {
         "what": what,
-        "scenario": scenario.name,
-        "program": str(workloads.build(scenario.workload)),
+        "scenarios": wanted.scenarios,
+        "programs": [str(workloads.build(scenario.workload)) for scenario in chosen],
         "json": wanted.json,
         "once": wanted.once,
         "interval": wanted.interval,

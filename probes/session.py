@@ -118,6 +118,19 @@ class _Reading:
     orphaned: dict[str, int]
     skipped: dict[str, list[int | None]]
 
+    def since(self, start: _Reading) -> _Reading:
+        """Return what was added since `start`; what is in flight is so now."""
+        words = tuple(now - then for now, then in zip(self.words, start.words, strict=True))
+        orphaned = {probe: now - start.orphaned[probe] for probe, now in self.orphaned.items()}
+        skipped = {
+            probe: [
+                None if now is None else now - (then or 0)
+                for now, then in zip(programs, start.skipped[probe], strict=True)
+            ]
+            for probe, programs in self.skipped.items()
+        }
+        return _Reading(words, self.in_flight, orphaned, skipped)
+
 
 class Session:
     """Probes that are attached for as long as this object, or its process, lives."""
@@ -146,6 +159,7 @@ class Session:
         self._steps = source.steps_watched([a.symbol for a in self.attached], self.facts)
         self._control[self._layout.find("control", "steps")[0]] = self._steps
         self._received = dict.fromkeys(events.EVENTS, 0)
+        self._start: _Reading | None = None
         self.ring_fd = maps["events"]
         self.ring_size = _fdinfo(self.ring_fd)["max_entries"]
 
@@ -166,6 +180,15 @@ class Session:
     def want_events(self, names: Sequence[str]) -> None:
         """Have the probes put events of these types, and no others, into the ring."""
         self._control[self._layout.find("control", "events")[0]] = events.mask(names)
+
+    def restart(self) -> None:
+        """
+        Count from zero from now on. Calls that are under way end as exits too many, so do it while
+        nothing is; the ring must have been drained.
+        """
+        self._start = None
+        self._start = self._read()
+        self._received = dict.fromkeys(events.EVENTS, 0)
 
     def received(self, event: str, count: int) -> None:
         """Note that `count` more events of a type came out of the ring."""
@@ -195,7 +218,8 @@ class Session:
             probe: [program.recursion_misses() for program in programs]
             for probe, programs in self._programs.items()
         }
-        return _Reading(total, *self._in_flight(), skipped)
+        reading = _Reading(total, *self._in_flight(), skipped)
+        return reading if self._start is None else reading.since(self._start)
 
     def _in_flight(self) -> tuple[dict[str, int], dict[str, int]]:
         """Return by probe the calls in flight, and those that a thread that is gone left behind."""
