@@ -96,6 +96,8 @@ def run(attached: session.Session, scenario: Scenario, program: str) -> dict[str
         "events": _totals(shown["events"]),
         "events_by_type": shown["events"],
         "ledger": ledger,
+        "cpus": cpus,
+        "vmstat": vmstat,
         "agreement": [asdict(rule) for rule in rules],
     }
 

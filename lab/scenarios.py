@@ -49,7 +49,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
             ),
             Scenario(
                 name="file-stream",
-                summary="7919 mapped file pages pass, each used once, beside 503 in constant use",
+                summary="7919 mapped file pages pass, each used once, beside 604 in constant use",
                 seed_rows=(1,),
                 workload="file_stream",
                 arguments=("--stream", "7919", "--working-set", "503", *_ON_DISK),

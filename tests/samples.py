@@ -1,8 +1,15 @@
 """A Sample made by hand, with some of everything, for tests of what is made from Samples."""
 
+import dataclasses
 import itertools
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from rmapwatch.probes import events, reclaim, rmap, state
+import numpy as np
+import numpy.typing as npt
+from rmapwatch.kernels.facts import KernelFacts
+from rmapwatch.lab.rules.row import Run
+from rmapwatch.probes import events, reclaim, ring, rmap, state
 from rmapwatch.probes.sample import (
     Account,
     Attachment,
@@ -15,6 +22,8 @@ from rmapwatch.probes.sample import (
     ShrunkCounts,
     WalkCounts,
 )
+
+KERNEL = KernelFacts("6.1.0-test", "", "x86_64")
 
 
 def walk_counts(walks: int, vmas: int | None, ns: int) -> WalkCounts:
@@ -92,3 +101,22 @@ def sample(time_ns: int, scale: int) -> Sample:
         events={name: EventCounts(11 * scale, scale, 10 * scale) for name in events.EVENTS},
         stray_steps=0,
     )
+
+
+def records(event: str, rows: Iterable[Mapping[str, int]]) -> npt.NDArray[np.void]:
+    """Events of one type, as the ring gives them; what a row leaves out is 0."""
+    rows = list(rows)
+    found = np.zeros(len(rows), ring.dtype(event))
+    for record, row in zip(found, rows, strict=True):
+        for name, value in row.items():
+            record[name] = value
+    return found
+
+
+def run(ledger: Mapping[str, Any], **changes: Any) -> Run:
+    """A run of a scenario; `changes` are types of events, or fields of the Run."""
+    fields = {f.name for f in dataclasses.fields(Run)}
+    told = {name: changes.get(name, records(name, [])) for name in events.EVENTS}
+    given = {name: value for name, value in changes.items() if name in fields}
+    usual = {"sample": sample(1, 1), "kernel": KERNEL, "cpus": 2, "vmstat": {}}
+    return Run(**{**usual, "records": told, "ledger": ledger, **given})

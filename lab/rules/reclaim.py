@@ -38,6 +38,13 @@ def _used_once(name: str, looks: npt.NDArray[np.void]) -> Iterator[Agreement]:
     yield equal(f"{name}: no look activates it", "looks", len(looks), stays_out)
 
 
+def _used_by_two(name: str, looks: npt.NDArray[np.void]) -> Agreement:
+    shared = looks[looks["result"] > 1]
+    activated = int((shared["decision"] == _ACTIVATE).sum())
+    rule = f"{name}: a page found used through two mappings is activated"
+    return equal(rule, "looks", len(shared), activated)
+
+
 def _left(name: str, looks: npt.NDArray[np.void], pages: int, resident: int) -> Agreement:
     """Return the row: pages that are gone by the ledger are those that a look let go."""
     let_go = len(np.unique(looks["index"][np.isin(looks["decision"], _GONE)]))
@@ -65,6 +72,9 @@ def file_stream(run: Run) -> Iterator[Agreement]:
     activated = len(np.unique(looks["index"][looks["decision"] == _ACTIVATE]))
     rule = "working set: no more of its pages are activated than it has"
     yield at_most(rule, "pages", working_set["pages"], activated)
+    shared: Mapping[str, Any] = run.ledger["shared"]
+    looks = _looks(run, shared["first_index"], shared["last_index"])
+    yield _used_by_two("shared", looks)
 
 
 def working_set(run: Run) -> Iterator[Agreement]:
@@ -73,10 +83,7 @@ def working_set(run: Run) -> Iterator[Agreement]:
     for kind in ("anon", "file"):
         region = ledger[kind]
         hot = _looks(run, region["first_index"], region["first_cold_index"] - 1)
-        shared = hot[hot["result"] > 1]
-        activated = int((shared["decision"] == _ACTIVATE).sum())
-        rule = f"{kind}: a page found used by two is activated"
-        yield equal(rule, "looks", len(shared), activated)
+        yield _used_by_two(kind, hot)
         cold = _looks(run, region["first_cold_index"], region["last_index"])
         yield from _used_once(f"{kind}, used once", cold)
         yield _left(f"{kind}, used once", cold, ledger["cold"], region["cold_resident"])

@@ -1,10 +1,11 @@
 /*
- * file_stream: a stream of mapped file pages, each touched once, beside a working set that is
- * touched again and again, while as much is reclaimed as is streamed.
+ * file_stream: a stream of mapped file pages, each touched once, beside a working set and shared
+ * pages that are touched again and again, while as much is reclaimed as is streamed.
  *
  * A page of the stream is found used at its first look and not at its second, so it should leave
- * by the inactive list; a page of the working set is found used each time, so it should stay.
- * Both files are holes: reading them costs no disk, and a page that comes back is a major fault.
+ * by the inactive list; a page of the working set is found used each time, so it should stay; a
+ * shared page is found used through two mappings, which is enough at its first look.
+ * The files are holes: reading them costs no disk, and a page that comes back is a major fault.
  * The directory must lie on a device without read-ahead, or pages come that nobody touched.
  *
  * The ledger on stdout is one JSON object, written when the last round is over.
@@ -20,43 +21,52 @@
 
 /* Where in their files the pages lie: no other file has pages so far on. */
 #define WORKING_SET_INDEX 0x300000UL
+#define SHARED_INDEX 0x400000UL
 #define STREAM_INDEX 0x500000UL
 
 static struct {
 	long stream;
 	long working_set;
+	long shared;
 	long chunk;
 	long duration_s;
 	const char *directory;
-} options = { .stream = 7919, .working_set = 503, .chunk = 997, .directory = "." };
+} options = { .stream = 7919, .working_set = 503, .shared = 101, .chunk = 997, .directory = "." };
 
 struct region {
 	const char *name;
 	unsigned long first_index;
+	unsigned long base;
 	long pages;
-	volatile char *base;
 	char path[256];
 };
 
-static struct region stream = { .name = "stream", .first_index = STREAM_INDEX };
-static struct region working_set = { .name = "working_set", .first_index = WORKING_SET_INDEX };
+static struct region stream = {
+	.name = "stream", .first_index = STREAM_INDEX, .base = LEDGER_BASE,
+};
+static struct region working_set = {
+	.name = "working_set", .first_index = WORKING_SET_INDEX, .base = LEDGER_BASE + (1UL << 36),
+};
+static struct region shared = {
+	.name = "shared", .first_index = SHARED_INDEX, .base = LEDGER_BASE + (2UL << 36),
+};
+static struct region again = {
+	.name = "shared", .first_index = SHARED_INDEX, .base = LEDGER_BASE + (3UL << 36),
+};
 
-static void map_region(struct region *region, unsigned long address, long pages)
+static void map_region(struct region *region, long pages)
 {
 	off_t offset = region->first_index * PAGE;
-	void *base;
 	int fd;
 
 	snprintf(region->path, sizeof(region->path), "%s/%s", options.directory, region->name);
-	fd = open(region->path, O_RDWR | O_CREAT | O_EXCL, 0600);
+	fd = open(region->path, O_RDWR | O_CREAT, 0600);
 	if (fd < 0 || ftruncate(fd, offset + pages * PAGE))
 		die(region->path);
-	base = mmap((void *)address, pages * PAGE, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE,
-		    fd, offset);
-	if (base != (void *)address)
+	if (mmap((void *)region->base, pages * PAGE, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE,
+		 fd, offset) != (void *)region->base)
 		die("mmap");
 	close(fd);
-	region->base = base;
 	region->pages = pages;
 }
 
@@ -64,6 +74,7 @@ static void cleanup(void)
 {
 	unlink(stream.path);
 	unlink(working_set.path);
+	unlink(shared.path);
 	leave_cgroup();
 }
 
@@ -82,8 +93,15 @@ static long touch(struct region *region, long first, long pages)
 	long before = major_faults();
 
 	for (long page = first; page < first + pages; page++)
-		(void)region->base[page * PAGE];
+		(void)*(volatile char *)(region->base + page * PAGE);
 	return major_faults() - before;
+}
+
+/* Touch every page of a region so that it shows, whatever the processor remembers. */
+static long touch_all(struct region *region)
+{
+	forget_translations(region->base, region->pages * PAGE, PROT_READ);
+	return touch(region, 0, region->pages);
 }
 
 static long resident(struct region *region)
@@ -122,8 +140,8 @@ static void stop(int signal)
 static void usage(void)
 {
 	fprintf(stderr,
-		"usage: file_stream [--stream PAGES] [--working-set PAGES] [--chunk PAGES]\n"
-		"                   [--directory DIR] [--duration S]\n"
+		"usage: file_stream [--stream PAGES] [--working-set PAGES] [--shared PAGES]\n"
+		"                   [--chunk PAGES] [--directory DIR] [--duration S]\n"
 		"  --chunk PAGES   streamed, and then reclaimed, in each round\n"
 		"  --duration S    the stream again and again until S seconds are over\n");
 	exit(2);
@@ -134,6 +152,7 @@ static void parse(int argc, char **argv)
 	static const struct option known[] = {
 		{ "stream", required_argument, NULL, 's' },
 		{ "working-set", required_argument, NULL, 'w' },
+		{ "shared", required_argument, NULL, 'm' },
 		{ "chunk", required_argument, NULL, 'c' },
 		{ "directory", required_argument, NULL, 'd' },
 		{ "duration", required_argument, NULL, 't' },
@@ -145,6 +164,7 @@ static void parse(int argc, char **argv)
 		switch (option) {
 		case 's': options.stream = number(optarg, 1, usage); break;
 		case 'w': options.working_set = number(optarg, 1, usage); break;
+		case 'm': options.shared = number(optarg, 1, usage); break;
 		case 'c': options.chunk = number(optarg, 1, usage); break;
 		case 'd': options.directory = optarg; break;
 		case 't': options.duration_s = number(optarg, 1, usage); break;
@@ -157,7 +177,8 @@ static void parse(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	long streamed = 0, first_faults = 0, again = 0, refaults = 0, working_set_faults;
+	long streamed = 0, faults = 0, refaults = 0, shared_refaults = 0;
+	long stream_faults[2] = { 0, 0 }, shared_faults;
 	unsigned long asked = 0;
 	unsigned long long end;
 
@@ -166,22 +187,26 @@ int main(int argc, char **argv)
 	signal(SIGTERM, stop);
 	atexit(cleanup);
 	enter_cgroup("file_stream");
-	map_region(&working_set, LEDGER_BASE, options.working_set);
-	map_region(&stream, LEDGER_BASE + (1UL << 36), options.stream);
+	map_region(&working_set, options.working_set);
+	map_region(&shared, options.shared);
+	map_region(&again, options.shared);
+	map_region(&stream, options.stream);
 	end = now_ns() + options.duration_s * 1000000000ULL;
 
 	open_object(NULL);
 	field("workload", "\"file_stream\"");
 	vmstat_field("vmstat_before");
 	memory_stat_field("memory_stat_before");
-	working_set_faults = touch(&working_set, 0, working_set.pages);
+	faults = touch_all(&working_set);
+	shared_faults = touch_all(&shared);
 	while (!told_to_stop && (options.duration_s ? now_ns() < end : streamed < stream.pages)) {
 		long at = streamed % stream.pages, pages = options.chunk;
 
 		if (pages > stream.pages - at)
 			pages = stream.pages - at;
-		*(streamed < stream.pages ? &first_faults : &again) += touch(&stream, at, pages);
-		refaults += touch(&working_set, 0, working_set.pages);
+		stream_faults[streamed >= stream.pages] += touch(&stream, at, pages);
+		refaults += touch_all(&working_set);
+		shared_refaults += touch_all(&shared) + touch_all(&again);
 		/* Two chunks stay, so that what is reclaimed has been there for a while. */
 		if (streamed >= 2 * options.chunk) {
 			reclaim(pages * PAGE);
@@ -189,12 +214,13 @@ int main(int argc, char **argv)
 		}
 		streamed += pages;
 	}
-	refaults += touch(&working_set, 0, working_set.pages);
+	refaults += touch_all(&working_set);
 	nap_ms(MEMORY_STAT_LAG_MS);
 	memory_stat_field("memory_stat_after");
 	vmstat_field("vmstat_after");
-	region_field(&stream, first_faults, again);
-	region_field(&working_set, working_set_faults, refaults);
+	region_field(&stream, stream_faults[0], stream_faults[1]);
+	region_field(&working_set, faults, refaults);
+	region_field(&shared, shared_faults, shared_refaults);
 	field("streamed", "%ld", streamed);
 	field("chunk", "%ld", options.chunk);
 	field("page_bytes", "%lu", PAGE);

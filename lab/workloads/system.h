@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -60,6 +61,17 @@ static inline long read_number(const char *path)
 		die(path);
 	fclose(file);
 	return value;
+}
+
+/*
+ * Have the processor forget where these pages lie, so that the next touch marks them as accessed.
+ * The kernel clears that mark without a flush, and an emulated processor never forgets by itself.
+ */
+static inline void forget_translations(unsigned long base, unsigned long bytes, int protection)
+{
+	if (mprotect((void *)base, bytes, PROT_NONE) ||
+	    mprotect((void *)base, bytes, protection))
+		die("mprotect");
 }
 
 /* ---- processes that do one thing at a time, when they are told to ------------------------- */

@@ -96,6 +96,8 @@ static long use(void)
 {
 	long before = major_faults();
 
+	forget_translations(LEDGER_BASE, options.hot * PAGE, PROT_READ | PROT_WRITE);
+	forget_translations(FILE_BASE, options.hot * PAGE, PROT_READ);
 	for (long page = 0; page < options.hot; page++) {
 		if (*(volatile unsigned long *)(LEDGER_BASE + page * PAGE) != (unsigned long)page + 1)
 			_exit(1);

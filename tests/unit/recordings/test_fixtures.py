@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from rmapwatch.collectors.frame import frame, frames
 from rmapwatch.lab import agreement, scenarios
+from rmapwatch.lab.rules.row import Run
 from rmapwatch.probes import events
 from rmapwatch.recordings.reader import Recording
 
@@ -48,7 +49,9 @@ def test_the_rules_agree_as_they_did_live(fixture: Path) -> None:
     *_, last = recording.samples()
     records = {event: recording.records(event) for event in events.EVENTS}
     rules = scenarios.find(result["scenario"]).rules
-    again = agreement.every_rule(last, records, rules, recording.meta.end.ledger)
+    ledger, kernel = recording.meta.end.ledger, recording.meta.kernel
+    run = Run(last, records, ledger, kernel, result["cpus"], result["vmstat"])
+    again = agreement.every_rule(run, rules)
     assert as_json([asdict(rule) for rule in again]) == result["agreement"]
     assert not [rule for rule in again if rule.agrees is False]
     for name, readings in as_json(asdict(frame(last))).items():

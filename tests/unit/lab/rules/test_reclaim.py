@@ -1,0 +1,118 @@
+"""The rules of what goes and what stays: each fails on the one thing made wrong."""
+
+import pytest
+from rmapwatch.lab.rules.reclaim import file_stream, working_set
+from rmapwatch.probes.events import UNSEEN
+from rmapwatch.probes.reclaim import DECISIONS
+from samples import records, run
+
+KEEP, ACTIVATE, RECLAIM, CLEAN = map(
+    DECISIONS.index, ("keep", "activate", "reclaim", "reclaim_clean")
+)
+
+STREAM = {"first_index": 500, "last_index": 509, "pages": 10, "first_faults": 10, "resident": 7}
+SET = {"first_index": 300, "last_index": 301, "pages": 2, "refaults": 1}
+SHARED = {"first_index": 400, "last_index": 401}
+LEDGER = {"shared": SHARED, "stream": STREAM, "working_set": SET, "streamed": 10, "chunk": 0.1}
+
+
+def look(index: int, result: int, decision: int) -> dict:
+    return {"index": index, "result": result, "decision": decision, "is_locked": 1}
+
+
+def stream() -> list[dict]:
+    """Three pages pass; a fourth is looked at once; the working set is activated."""
+    passed = [look(500 + n, 1, KEEP) for n in range(4)]
+    passed += [look(500 + n, 0, CLEAN) for n in range(3)]
+    return [
+        *passed,
+        look(300, 1, KEEP),
+        look(300, 1, ACTIVATE),
+        look(301, 2, ACTIVATE),
+        look(400, 2, ACTIVATE),
+    ]
+
+
+def verdicts(rules, rows: list[dict], ledger: dict) -> list[bool | None]:
+    return [row.agrees for row in rules(run(ledger, reference=records("reference", rows)))]
+
+
+def test_a_stream_as_it_should_be() -> None:
+    assert verdicts(file_stream, stream(), LEDGER) == [True] * 7
+
+
+@pytest.mark.parametrize(
+    ("rows", "ledger", "wrong"),
+    [
+        ([], {"stream": {**STREAM, "first_faults": 11}}, 0),
+        ([look(503, 1, KEEP)], {}, 1),
+        ([look(504, 0, ACTIVATE)], {}, 2),
+        ([look(504, 0, RECLAIM)], {}, 3),
+        ([], {"stream": {**STREAM, "resident": 6}}, 3),
+        ([], {"working_set": {**SET, "refaults": 3}}, 4),
+        ([], {"working_set": {**SET, "pages": 1}, "chunk": 0.04}, 5),
+        ([look(401, 2, KEEP)], {}, 6),
+    ],
+)
+def test_a_stream_with_one_thing_wrong(rows: list[dict], ledger: dict, wrong: int) -> None:
+    found = verdicts(file_stream, [*stream(), *rows], LEDGER | ledger)
+    assert found[wrong] is False
+    assert found.count(False) == 1
+
+
+def test_checks_that_decide_nothing_do_not_count() -> None:
+    undecided = [look(500, 1, UNSEEN), look(99, 1, ACTIVATE), look(510, 1, ACTIVATE)]
+    assert verdicts(file_stream, [*stream(), *undecided], LEDGER) == [True] * 7
+
+
+def test_no_look_is_no_agreement() -> None:
+    assert verdicts(file_stream, [], LEDGER)[1:3] == [None, None]
+
+
+def region(first: int) -> dict:
+    return {
+        "first_index": first,
+        "first_cold_index": first + 2,
+        "last_index": first + 5,
+        "cold_resident": 3,
+    }
+
+
+BOTH = {
+    "anon": region(100),
+    "file": region(200),
+    "hot": 2,
+    "cold": 4,
+    "rounds": 25,
+    "hot_refaults": 2,
+}
+
+
+def hot_and_cold() -> list[dict]:
+    rows = []
+    for first in (100, 200):
+        rows += [look(first, 2, ACTIVATE), look(first + 1, 2, ACTIVATE), look(first + 1, 1, KEEP)]
+        rows += [look(first + 2, 1, KEEP), look(first + 2, 0, RECLAIM)]
+    return rows
+
+
+def test_a_working_set_as_it_should_be() -> None:
+    assert verdicts(working_set, hot_and_cold(), BOTH) == [True] * 9
+
+
+@pytest.mark.parametrize(
+    ("rows", "ledger", "wrong"),
+    [
+        ([look(101, 2, KEEP)], {}, 0),
+        ([look(102, 1, KEEP)], {}, 1),
+        ([look(103, 0, ACTIVATE)], {}, 2),
+        ([], {"anon": {**region(100), "cold_resident": 4}}, 3),
+        ([look(201, 3, RECLAIM)], {}, 4),
+        ([look(203, 0, RECLAIM)], {}, 7),
+        ([], {"hot_refaults": 3}, 8),
+    ],
+)
+def test_a_working_set_with_one_thing_wrong(rows: list[dict], ledger: dict, wrong: int) -> None:
+    found = verdicts(working_set, [*hot_and_cold(), *rows], BOTH | ledger)
+    assert found[wrong] is False
+    assert found.count(False) == 1

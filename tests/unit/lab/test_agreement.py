@@ -1,0 +1,70 @@
+"""The rules of a run: each holds on what is right, and fails on the one thing made wrong."""
+
+import dataclasses
+
+import pytest
+from rmapwatch.lab import agreement
+from rmapwatch.probes import events
+from rmapwatch.probes.sample import Account, EventCounts
+from samples import batch_counts, records, sample, walk_counts
+
+
+def verdicts(rules) -> dict[str, bool | None]:
+    return {rule.rule: rule.agrees for rule in rules}
+
+
+def test_an_account_that_does_not_balance() -> None:
+    right = sample(1, 1)
+    assert set(verdicts(agreement.accounts(right)).values()) == {True}
+    account = dataclasses.replace(right.accounts["rmap_walk_anon"], exits=0)
+    wrong = dataclasses.replace(right, accounts={"rmap_walk_anon": account})
+    assert set(verdicts(agreement.accounts(wrong)).values()) == {False}
+    idle = dataclasses.replace(right, accounts={"rmap_walk_anon": Account(0, 0, 0, 0, 0)})
+    assert set(verdicts(agreement.accounts(idle)).values()) == {None}
+
+
+def test_an_event_that_nobody_received() -> None:
+    right = sample(1, 1)
+    assert set(verdicts(agreement.losses(right)).values()) == {True}
+    wrong = dataclasses.replace(right, events={"walk": EventCounts(11, 1, 9)})
+    assert set(verdicts(agreement.losses(wrong)).values()) == {False}
+
+
+@pytest.mark.parametrize(("told", "agrees"), [(6, True), (5, False)])
+def test_counters_against_events(told: int, agrees: bool) -> None:
+    counted = {key: walk_counts(0, 0, 0) for key in sample(1, 1).walks}
+    counted["reference", "anon"] = walk_counts(6, 6, 600)
+    none_lost = {name: EventCounts(0, 0, 0) for name in events.EVENTS}
+    made = dataclasses.replace(sample(1, 1), walks=counted, events=none_lost)
+    walk = {"op": 0, "kind": 0, "vmas": 1}
+    found = {"walk": records("walk", [walk] * told)}
+    assert set(verdicts(agreement.counters(made, found)).values()) == {agrees}
+
+
+def test_counters_say_nothing_where_events_were_lost() -> None:
+    assert not list(agreement.counters(sample(1, 1), {"walk": records("walk", [])}))
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"decided": {"keep": 50, "activate": 1, "reclaim": 493, "reclaim_clean": 0}}, 0),
+        ({"decided": {"keep": 51, "activate": 18, "reclaim": 493, "reclaim_clean": 0}}, 1),
+        ({"reclaimed": 494}, 2),
+        ({"keep_differs": 1}, 3),
+        ({"activate_exceeds": 1}, 3),
+        ({"reclaimed_exceeds": 1}, 3),
+    ],
+)
+def test_a_batch_that_contradicts_its_own_account(change: dict, rule: int) -> None:
+    decided = {"keep": 51, "activate": 17, "reclaim": 493, "reclaim_clean": 0}
+    right = dataclasses.replace(batch_counts(17), decided=decided)
+
+    def rules(counts) -> list[bool | None]:
+        made = dataclasses.replace(sample(1, 1), batches={("evict", "kswapd"): counts})
+        return [row.agrees for row in agreement.batches(made)]
+
+    assert rules(right) == [True] * 4
+    wrong = rules(dataclasses.replace(right, **change))
+    assert wrong[rule] is False
+    assert wrong.count(False) == 1
