@@ -36,12 +36,22 @@ static char path[256];
 static pid_t child;
 static int to_child[2], to_parent[2];
 
-static long pages(void)
+/*
+ * The hot pages lie first in each region, the cold ones behind them, at the next multiple of what
+ * a fault maps beside the page that was touched: else a hot one would bring cold ones along.
+ */
+#define FAULT_AROUND 16
+
+static long first_cold(void)
 {
-	return options.hot + options.cold;
+	return (options.hot + FAULT_AROUND - 1) / FAULT_AROUND * FAULT_AROUND;
 }
 
-/* The hot pages lie first in each region, the cold ones behind them. */
+static long pages(void)
+{
+	return first_cold() + options.cold;
+}
+
 static void map_regions(void)
 {
 	off_t offset = FILE_INDEX * PAGE;
@@ -77,6 +87,8 @@ static void cleanup(void)
 static void fill(void)
 {
 	for (long page = 0; page < pages(); page++) {
+		if (page == options.hot)
+			page = first_cold();
 		*(volatile unsigned long *)(LEDGER_BASE + page * PAGE) = page + 1;
 		(void)*(volatile char *)(FILE_BASE + page * PAGE);
 	}
@@ -150,10 +162,10 @@ static void region_field(const char *name, unsigned long base, unsigned long fir
 {
 	open_object(name);
 	field("first_index", "%lu", first_index);
-	field("first_cold_index", "%lu", first_index + options.hot);
+	field("first_cold_index", "%lu", first_index + first_cold());
 	field("last_index", "%lu", first_index + pages() - 1);
 	field("hot_resident", "%ld", resident(base, 0, options.hot));
-	field("cold_resident", "%ld", resident(base, options.hot, options.cold));
+	field("cold_resident", "%ld", resident(base, first_cold(), options.cold));
 	close_object();
 }
 
