@@ -25,8 +25,8 @@ from ..probes.sample import Sample
 from ..recordings.reader import Recording
 from ..recordings.recorder import SESSION, Tape
 from ..views import explain, live
-from . import agreement, guest
-from .exchange import ERROR, FRAMES, LEDGER, RECORDING, RESULT, WANTED
+from . import agreement, exchange, guest
+from .exchange import EACH_LRU, ERROR, FRAMES, LEDGER, RECORDING, RESULT, WANTED
 from .rules.row import Run
 from .scenarios import Scenario, find
 
@@ -40,40 +40,50 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def prepare(scenarios: Sequence[Scenario], lru: str | None) -> None:
-    """Give the guest what the scenarios need, and the LRU that is asked for."""
+def prepare(scenarios: Sequence[Scenario]) -> None:
+    """Give the guest what the scenarios need."""
     guest.rest()
-    if lru:
-        guest.choose_lru(lru)
     if swap := max(scenario.swap_bytes for scenario in scenarios):
         guest.zram_swap(swap)
     if disk := max(scenario.disk_bytes for scenario in scenarios):
         guest.zram_disk(disk)
 
 
-def run_all(scenarios: Sequence[Scenario], programs: Sequence[str]) -> list[dict[str, Any]]:
+def run_all(
+    scenarios: Sequence[Scenario], programs: Sequence[str], lru: str | None
+) -> list[dict[str, Any]]:
     """
     Run each scenario once under all probes; return for each what the JSON of `lab run` shows.
 
-    One that breaks down leaves its error, and the next has its turn.
+    With ``lru`` "each", one whose outcome depends on the LRU runs once by each that there is. One
+    that breaks down leaves its error, and the next has its turn.
     """
     say("compiling and attaching the probes")
     attached = session.start(SESSION)
-    results = []
+    there, results = guest.lrus(), []
     for scenario, program in zip(scenarios, programs, strict=True):
-        say(f"running {scenario.name}")
-        try:
-            results.append(run(attached, scenario, program))
-        except errors.RmapwatchError as error:
-            results.append({"scenario": scenario.name, "error": errors.told(error)})
+        for chosen in _lrus(scenario, there, lru):
+            guest.choose_lru(chosen)
+            say(f"running {scenario.name}, {chosen} LRU")
+            try:
+                results.append(run(attached, scenario, program))
+            except errors.RmapwatchError as error:
+                told = {"scenario": scenario.name, "lru": chosen, "error": errors.told(error)}
+                results.append(told)
     attached.close()
     return results
 
 
+def _lrus(scenario: Scenario, there: tuple[str, ...], asked: str | None) -> tuple[str, ...]:
+    if asked == EACH_LRU:
+        return there if scenario.reclaims else there[:1]
+    return (asked or there[0],)
+
+
 def run(attached: session.Session, scenario: Scenario, program: str) -> dict[str, Any]:
-    """Run the scenario once; what it leaves lies in a folder of its name."""
-    folder = Path(scenario.name)
-    folder.mkdir(exist_ok=True)
+    """Run the scenario once; what it leaves lies in a folder of its name, and of the LRU's."""
+    folder = Path(exchange.left_by(scenario.name, guest.lru()))
+    folder.mkdir()
     attached.restart()
     attached.want_events(SESSION.events)
     before = guest.settled_vmstat()
@@ -84,7 +94,7 @@ def run(attached: session.Session, scenario: Scenario, program: str) -> dict[str
     records = {name: recording.records(name) for name in events.EVENTS}
     vmstat = {name: value - before[name] for name, value in after.items()}
     cpus = os.cpu_count() or 1
-    found = Run(last, records, ledger, attached.facts, cpus, vmstat)
+    found = Run(last, records, ledger, attached.facts, cpus, guest.lru(), vmstat)
     rules = agreement.every_rule(found, scenario.rules)
     shown = asdict(frame(last))
     return {
@@ -179,11 +189,13 @@ def main() -> int:
             Path(RESULT).write_text(explain.facts_here().to_json())
             return 0
         chosen = [find(name) for name in wanted["scenarios"]]
-        prepare(chosen, wanted["lru"])
+        prepare(chosen)
         if wanted["what"] == "run":
-            results = run_all(chosen, wanted["programs"])
+            results = run_all(chosen, wanted["programs"], wanted["lru"])
             Path(RESULT).write_text(json.dumps(results, indent=1))
             return 0
+        if wanted["lru"]:
+            guest.choose_lru(wanted["lru"])
         top(chosen[0], wanted)
     except errors.RmapwatchError as error:
         Path(ERROR).write_text(json.dumps(errors.told(error)))

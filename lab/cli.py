@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .. import errors
-from . import accel, apt, kernels, report, run, scenarios
+from . import accel, apt, exchange, kernels, report, run, scenarios
 from .kernels import LabKernel
 
 app = typer.Typer(no_args_is_help=True, help="Real kernels in virtual machines.")
@@ -81,6 +81,9 @@ def run_command(
         typer.Option("-o", "--out", help="Keep each scenario's recording and ledger in here."),
     ] = None,
     lru: LruChoice = None,
+    each_lru: Annotated[
+        bool, typer.Option("--each-lru", help="Reclaim by each LRU in turn, where that matters.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Run scenarios once each under all probes and hold what was seen against what must be."""
@@ -88,7 +91,8 @@ def run_command(
     if not chosen:
         known = ", ".join(scenarios.SCENARIOS)
         raise errors.UsageError("no scenario", f"there are {known}", "rmapwatch lab run --all")
-    results = run.run(run.Wanted(chosen, kernel, out, lru=lru), _progress)
+    by = exchange.EACH_LRU if each_lru else lru
+    results = run.run(run.Wanted(chosen, kernel, out, lru=by), _progress)
     if len(results) == 1:
         _told(results, results[0], as_json)
     else:

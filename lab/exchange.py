@@ -18,5 +18,13 @@ LEDGER = "ledger.json"
 ERROR = "error.json"
 """From the agent: the error that a user can act on, raised again on the host."""
 
+EACH_LRU = "each"
+"""From the host, instead of an LRU: by each that the kernel has."""
+
 AGENT = "rmapwatch.lab.agent"
 """The module that the guest runs."""
+
+
+def left_by(scenario: str, lru: str) -> str:
+    """Return the name of the folder that holds what a scenario has left."""
+    return f"{scenario}-{lru}"

@@ -20,6 +20,9 @@ _DAMON_STAT = Path("/sys/module/damon_stat/parameters/enabled")
 _LRU_GEN = Path("/sys/kernel/mm/lru_gen/enabled")
 _REFRESH = Path("/proc/sys/vm/stat_refresh")
 
+LRUS = ("classic", "mglru")
+"""What a kernel can reclaim by."""
+
 DISK = Path("/run/lab/disk")
 """Where a scenario's file system is mounted."""
 
@@ -80,14 +83,20 @@ def _zram(size_bytes: int) -> str:
     return f"/dev/zram{number}"
 
 
+def lrus() -> tuple[str, ...]:
+    """Return what this kernel can reclaim by, what it comes with first."""
+    if not _LRU_GEN.exists():
+        return (lru(),)
+    return LRUS[::-1] if lru() == "mglru" else LRUS
+
+
 def choose_lru(algorithm: str) -> None:
     """Have the kernel reclaim by "mglru" or by the "classic" LRU; raise where it cannot."""
     require_guest()
-    if not _LRU_GEN.exists():
-        if algorithm == "mglru":
-            raise RmapwatchError("this kernel has no MGLRU", f"{_LRU_GEN} is missing")
-        return
-    _LRU_GEN.write_text("y" if algorithm == "mglru" else "n")
+    if algorithm not in lrus():
+        raise RmapwatchError(f"this kernel has no {algorithm} LRU", f"{_LRU_GEN} is missing")
+    if algorithm != lru():
+        _LRU_GEN.write_text("y" if algorithm == "mglru" else "n")
 
 
 @contextmanager

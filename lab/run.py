@@ -15,6 +15,7 @@ from .. import errors
 from ..kernels.facts import KernelFacts
 from ..recordings.meta import require_new
 from . import apt, boot, exchange, kernels, scenarios, workloads
+from .guest import LRUS
 from .qemu import Machine
 
 Progress = Callable[[str], None]
@@ -25,7 +26,7 @@ class Wanted:
     """
     What is asked of a guest; `json`, `once` and `interval` are those of `rmapwatch top`.
 
-    ``lru``: "classic" or "mglru"; None: as the kernel comes.
+    ``lru``: one of `guest.LRUS`, or `exchange.EACH_LRU`; None: as the kernel comes.
     """
 
     scenarios: tuple[str, ...]
@@ -47,7 +48,8 @@ def run(wanted: Wanted, progress: Progress) -> list[dict[str, Any]]:
     with _folder(wanted.out) as name:
         out = Path(name)
         for scenario in wanted.scenarios:
-            require_new(out / scenario)
+            for lru in LRUS:
+                require_new(out / exchange.left_by(scenario, lru))
         _boot(wanted, "run", out, Machine(), progress)
         results: list[dict[str, Any]] = json.loads((out / exchange.RESULT).read_text())
     if len(results) == 1 and "error" in results[0]:
@@ -60,7 +62,7 @@ def record(wanted: Wanted, folder: Path, progress: Progress) -> dict[str, Any]:
     require_new(folder)
     with tempfile.TemporaryDirectory(prefix="rmapwatch-lab-") as name:
         [result] = run(replace(wanted, out=Path(name)), progress)
-        left = Path(name) / wanted.scenarios[0]
+        left = Path(name) / exchange.left_by(result["scenario"], result["lru"])
         recording = left / exchange.RECORDING
         (left / exchange.FRAMES).rename(recording / exchange.FRAMES)
         (recording / exchange.RESULT).write_text(json.dumps(result, indent=1))

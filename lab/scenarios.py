@@ -17,7 +17,8 @@ class Scenario:
 
     ``seed_rows``: which of the ten systems it provokes. ``rules``: the name in `rules` of what
     must hold beside the rules for every run. ``swap_bytes``: compressed swap that it needs.
-    ``disk_bytes``: size of the file system at `guest.DISK` that it needs.
+    ``disk_bytes``: size of the file system at `guest.DISK` that it needs. ``reclaims``: what it
+    shows depends on the LRU.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Scenario:
     rules: str
     swap_bytes: int = 0
     disk_bytes: int = 0
+    reclaims: bool = False
 
 
 _ON_DISK = ("--directory", str(DISK))
@@ -46,6 +48,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 endless=("--children", "23", "--pages", "101", "--duration", "86400"),
                 rules="fork_storm",
                 swap_bytes=256 << 20,
+                reclaims=True,
             ),
             Scenario(
                 name="file-stream",
@@ -56,6 +59,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 endless=("--duration", "86400", *_ON_DISK),
                 rules="file_stream",
                 disk_bytes=64 << 20,
+                reclaims=True,
             ),
             Scenario(
                 name="working-set",
@@ -67,6 +71,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 rules="working_set",
                 swap_bytes=256 << 20,
                 disk_bytes=64 << 20,
+                reclaims=True,
             ),
         )
     }

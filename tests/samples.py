@@ -118,5 +118,5 @@ def run(ledger: Mapping[str, Any], **changes: Any) -> Run:
     fields = {f.name for f in dataclasses.fields(Run)}
     told = {name: changes.get(name, records(name, [])) for name in events.EVENTS}
     given = {name: value for name, value in changes.items() if name in fields}
-    usual = {"sample": sample(1, 1), "kernel": KERNEL, "cpus": 2, "vmstat": {}}
+    usual = {"sample": sample(1, 1), "kernel": KERNEL, "cpus": 2, "lru": "classic", "vmstat": {}}
     return Run(**{**usual, "records": told, "ledger": ledger, **given})

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...probes.reclaim import DECISIONS
-from .row import Agreement, Run, at_most, equal
+from .row import Agreement, Run, at_most, equal, untold
 
 _GONE = [DECISIONS.index("reclaim"), DECISIONS.index("reclaim_clean")]
 _ACTIVATE = DECISIONS.index("activate")
@@ -52,8 +52,11 @@ def _left(name: str, looks: npt.NDArray[np.void], pages: int, resident: int) -> 
     return equal(rule, "pages", pages - resident, let_go)
 
 
-def _stayed(refaults: int, uses: int) -> Agreement:
+def _stayed(lru: str, refaults: int, uses: int) -> Agreement:
     rule = f"working set: at most 1 use in {_SHARE_OF_REFAULTS} finds its page gone"
+    if lru == "mglru":
+        why = "MGLRU has no such rule: it learns by refaults what to keep, here by so many"
+        return untold(rule, "refaults", why, refaults)
     share = uses // _SHARE_OF_REFAULTS
     return Agreement(rule, "refaults", share, refaults, refaults <= share if uses else None)
 
@@ -66,8 +69,7 @@ def file_stream(run: Run) -> Iterator[Agreement]:
     yield equal("stream: each page is read once", "pages", stream["pages"], stream["first_faults"])
     yield from _used_once("stream", looks)
     yield _left("stream", looks, stream["pages"], stream["resident"])
-    rounds = -(-run.ledger["streamed"] // run.ledger["chunk"])
-    yield _stayed(working_set["refaults"], rounds * working_set["pages"])
+    yield _stayed(run.lru, working_set["refaults"], working_set["uses"])
     looks = _looks(run, working_set["first_index"], working_set["last_index"])
     activated = len(np.unique(looks["index"][looks["decision"] == _ACTIVATE]))
     rule = "working set: no more of its pages are activated than it has"
@@ -87,4 +89,4 @@ def working_set(run: Run) -> Iterator[Agreement]:
         cold = _looks(run, region["first_cold_index"], region["last_index"])
         yield from _used_once(f"{kind}, used once", cold)
         yield _left(f"{kind}, used once", cold, ledger["cold"], region["cold_resident"])
-    yield _stayed(ledger["hot_refaults"], 4 * ledger["rounds"] * ledger["hot"])
+    yield _stayed(run.lru, ledger["hot_refaults"], 4 * ledger["rounds"] * ledger["hot"])

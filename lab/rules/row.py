@@ -32,7 +32,8 @@ class Agreement:
 class Run:
     """
     One run of a scenario: the last Sample, all events by type, the workload's own account, the
-    kernel, its CPUs, and how far the counters of /proc/vmstat went on while the probes were there.
+    kernel, its CPUs, by which LRU it reclaims, and how far the counters of /proc/vmstat went on
+    while the probes were there.
     """
 
     sample: Sample
@@ -40,6 +41,7 @@ class Run:
     ledger: Mapping[str, Any]
     kernel: KernelFacts
     cpus: int
+    lru: str
     vmstat: Mapping[str, int]
 
 
@@ -59,9 +61,9 @@ def none_of(rule: str, unit: str, observed: int, exercised: bool) -> Agreement:
     return Agreement(rule, unit, 0, observed, not observed if exercised else None)
 
 
-def untold(rule: str, unit: str, why: str) -> Agreement:
-    """Return the row of a rule that this kernel does not let anybody hold."""
-    return Agreement(rule, unit, None, None, None, ((why, 0),))
+def untold(rule: str, unit: str, why: str, count: int = 0) -> Agreement:
+    """Return the row of a rule that cannot be held here, and why; `count` of what that explains."""
+    return Agreement(rule, unit, None, None, None, ((why, count),))
 
 
 def op(name: str) -> int:

@@ -31,13 +31,16 @@ static struct {
 	long chunk;
 	long duration_s;
 	const char *directory;
-} options = { .stream = 7919, .working_set = 503, .shared = 101, .chunk = 997, .directory = "." };
+} options = { .stream = 7919, .working_set = 503, .shared = 101, .chunk = 199, .directory = "." };
 
 struct region {
 	const char *name;
 	unsigned long first_index;
 	unsigned long base;
 	long pages;
+	long first_faults;
+	long refaults;
+	long uses;
 	char path[256];
 };
 
@@ -104,6 +107,19 @@ static long touch_all(struct region *region)
 	return touch(region, 0, region->pages);
 }
 
+static void use(struct region *region)
+{
+	*(region->uses ? &region->refaults : &region->first_faults) += touch_all(region);
+	region->uses += region->pages;
+}
+
+static void use_again(void)
+{
+	use(&working_set);
+	use(&shared);
+	touch_all(&again);
+}
+
 static long resident(struct region *region)
 {
 	unsigned char *there = malloc(region->pages);
@@ -117,14 +133,15 @@ static long resident(struct region *region)
 	return found;
 }
 
-static void region_field(struct region *region, long first_faults, long refaults)
+static void region_field(struct region *region)
 {
 	open_object(region->name);
 	field("pages", "%ld", region->pages);
 	field("first_index", "%lu", region->first_index);
 	field("last_index", "%lu", region->first_index + region->pages - 1);
-	field("first_faults", "%ld", first_faults);
-	field("refaults", "%ld", refaults);
+	field("first_faults", "%ld", region->first_faults);
+	field("refaults", "%ld", region->refaults);
+	field("uses", "%ld", region->uses);
 	field("resident", "%ld", resident(region));
 	close_object();
 }
@@ -135,6 +152,28 @@ static void stop(int signal)
 {
 	(void)signal;
 	told_to_stop = 1;
+}
+
+/*
+ * In chunks: the stream is so far ahead before anything else is touched, so that it is what the
+ * first reclaim finds oldest; and so much of it stays, so that a page is looked at about once from
+ * one use of the working set to the next.
+ */
+#define LEAD 3
+#define WINDOW 12
+
+static int over(long streamed, unsigned long long end)
+{
+	if (told_to_stop)
+		return 1;
+	return options.duration_s ? now_ns() >= end : streamed >= stream.pages;
+}
+
+static long next_chunk(long streamed)
+{
+	long left = stream.pages - streamed % stream.pages;
+
+	return left < options.chunk ? left : options.chunk;
 }
 
 static void usage(void)
@@ -177,8 +216,7 @@ static void parse(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	long streamed = 0, faults = 0, refaults = 0, shared_refaults = 0;
-	long stream_faults[2] = { 0, 0 }, shared_faults;
+	long streamed = 0, pages, stream_faults[2] = { 0, 0 };
 	unsigned long asked = 0;
 	unsigned long long end;
 
@@ -197,30 +235,27 @@ int main(int argc, char **argv)
 	field("workload", "\"file_stream\"");
 	vmstat_field("vmstat_before");
 	memory_stat_field("memory_stat_before");
-	faults = touch_all(&working_set);
-	shared_faults = touch_all(&shared);
-	while (!told_to_stop && (options.duration_s ? now_ns() < end : streamed < stream.pages)) {
-		long at = streamed % stream.pages, pages = options.chunk;
-
-		if (pages > stream.pages - at)
-			pages = stream.pages - at;
-		stream_faults[streamed >= stream.pages] += touch(&stream, at, pages);
-		refaults += touch_all(&working_set);
-		shared_refaults += touch_all(&shared) + touch_all(&again);
-		/* Two chunks stay, so that what is reclaimed has been there for a while. */
-		if (streamed >= 2 * options.chunk) {
+	for (long round = 0; !over(streamed, end); round++) {
+		pages = next_chunk(streamed);
+		stream_faults[streamed >= stream.pages] +=
+			touch(&stream, streamed % stream.pages, pages);
+		streamed += pages;
+		if (round >= LEAD)
+			use_again();
+		if (round >= WINDOW) {
 			reclaim(pages * PAGE);
 			asked += pages * PAGE;
 		}
-		streamed += pages;
 	}
-	refaults += touch_all(&working_set);
+	use_again();
 	nap_ms(MEMORY_STAT_LAG_MS);
 	memory_stat_field("memory_stat_after");
 	vmstat_field("vmstat_after");
-	region_field(&stream, stream_faults[0], stream_faults[1]);
-	region_field(&working_set, faults, refaults);
-	region_field(&shared, shared_faults, shared_refaults);
+	stream.first_faults = stream_faults[0];
+	stream.refaults = stream_faults[1];
+	region_field(&stream);
+	region_field(&working_set);
+	region_field(&shared);
 	field("streamed", "%ld", streamed);
 	field("chunk", "%ld", options.chunk);
 	field("page_bytes", "%lu", PAGE);

@@ -30,7 +30,7 @@ static struct {
 	long duration_s;
 	long chunk;
 	const char *directory;
-} options = { .hot = 211, .cold = 2003, .rounds = 5, .chunk = 401, .directory = "." };
+} options = { .hot = 211, .cold = 2003, .rounds = 5, .chunk = 199, .directory = "." };
 
 static char path[256];
 static pid_t child;

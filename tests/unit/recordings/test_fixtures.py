@@ -50,7 +50,7 @@ def test_the_rules_agree_as_they_did_live(fixture: Path) -> None:
     records = {event: recording.records(event) for event in events.EVENTS}
     rules = scenarios.find(result["scenario"]).rules
     ledger, kernel = recording.meta.end.ledger, recording.meta.kernel
-    run = Run(last, records, ledger, kernel, result["cpus"], result["vmstat"])
+    run = Run(last, records, ledger, kernel, result["cpus"], result["lru"], result["vmstat"])
     again = agreement.every_rule(run, rules)
     assert as_json([asdict(rule) for rule in again]) == result["agreement"]
     assert not [rule for rule in again if rule.agrees is False]
