@@ -108,8 +108,8 @@ def record_command(
     as_json: Json = False,
 ) -> None:
     """Run a scenario once and leave its recording: how the fixtures of the tests are made."""
-    result = run.record(run.Wanted((scenario,), kernel, lru=lru), out, _progress)
-    _told([result], result, as_json)
+    results = run.record(run.Wanted((scenario,), kernel, lru=lru), [out], _progress)
+    _told(results, results[0], as_json)
 
 
 def _told(results: list[dict[str, Any]], whole: dict[str, Any], as_json: bool) -> None:

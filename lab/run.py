@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -57,20 +57,23 @@ def run(wanted: Wanted, progress: Progress) -> list[dict[str, Any]]:
     return results
 
 
-def record(wanted: Wanted, folder: Path, progress: Progress) -> dict[str, Any]:
-    """Run a scenario and leave its recording in the new `folder`, with what `run` returns."""
-    require_new(folder)
+def record(wanted: Wanted, folders: Sequence[Path], progress: Progress) -> list[dict[str, Any]]:
+    """Run scenarios, leave each one's recording in its new folder, and return what `run` does."""
+    for folder in folders:
+        require_new(folder)
     with tempfile.TemporaryDirectory(prefix="rmapwatch-lab-") as name:
-        [result] = run(replace(wanted, out=Path(name)), progress)
-        left = Path(name) / exchange.left_by(result["scenario"], result["lru"])
-        recording = left / exchange.RECORDING
-        (left / exchange.FRAMES).rename(recording / exchange.FRAMES)
-        (recording / exchange.RESULT).write_text(json.dumps(result, indent=1))
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        if folder.exists():
-            folder.rmdir()
-        shutil.move(recording, folder)
-        return result
+        results = run(replace(wanted, out=Path(name)), progress)
+        for folder, result in zip(folders, results, strict=True):
+            if "error" in result:
+                raise errors.retold(result["error"])
+            left = Path(name) / exchange.left_by(result["scenario"], result["lru"])
+            (left / exchange.RECORDING / exchange.RESULT).write_text(json.dumps(result, indent=1))
+            (left / exchange.FRAMES).rename(left / exchange.RECORDING / exchange.FRAMES)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            if folder.exists():
+                folder.rmdir()
+            shutil.move(left / exchange.RECORDING, folder)
+        return results
 
 
 def top(wanted: Wanted, progress: Progress) -> None:

@@ -1,18 +1,13 @@
 """The live tests, in one guest of each kernel that is asked for (RMAPWATCH_KERNELS)."""
 
-import dataclasses
-import json
 import os
-import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from rmapwatch.collectors.frame import frames
 from rmapwatch.lab import boot, kernels, run, workloads
 from rmapwatch.lab.qemu import Machine
-from rmapwatch.recordings.reader import Recording
 
 pytestmark = pytest.mark.lab
 
@@ -77,34 +72,3 @@ def test_only_expected_skips(report: ET.Element) -> None:
         if case.find("skipped") is not None
     }
     assert skipped == EXPECTED_SKIPS[str(report.get("series"))]
-
-
-@pytest.mark.parametrize("series", KERNELS)
-def test_the_command_line_runs_the_storm(
-    series: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """`rmapwatch lab run fork-storm --json`, as a user types it."""
-    command = [Path(sys.executable).with_name("rmapwatch"), "lab", "run", "fork-storm"]
-    done = subprocess.run(
-        [*command, "--kernel", series, "--json", "-o", str(tmp_path)],
-        stdout=subprocess.PIPE, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0
-    result = json.loads(done.stdout)
-    keys = {"kernel", "backend", "walks", "probes", "events", "ledger", "agreement"}
-    assert keys <= result.keys()
-    assert {"op", "kind", "walks", "vmas", "ptes", "seconds", "p50", "p99"} <= result["walks"][
-        0
-    ].keys()
-    rules = {rule["rule"]: rule for rule in result["agreement"]}
-    assert not [rule for rule in rules.values() if rule["agrees"] is False]
-    one_vma = rules["an uncontended reference walk of a child's page enters 1 VMA"]
-    assert one_vma["agrees"]
-    assert one_vma["observed"] > 2000
-    left = {path.name for path in tmp_path.iterdir()}
-    assert {"recording", "frames.json", "ledger.json", "result.json"} <= left
-    recording = Recording(tmp_path / "recording")
-    assert recording.complete
-    told = [dataclasses.asdict(shown) for shown in frames(recording.samples())]
-    assert told == json.loads((tmp_path / "frames.json").read_text())
-    assert len(recording.records("walk")) == result["events_by_type"][0]["received"]

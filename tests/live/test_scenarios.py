@@ -1,0 +1,111 @@
+"""`rmapwatch lab run --all`, as a user types it, on each kernel that is asked for."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rmapwatch.collectors.frame import frames
+from rmapwatch.lab import scenarios
+from rmapwatch.recordings.reader import Recording
+
+pytestmark = pytest.mark.lab
+
+KERNELS = os.environ.get("RMAPWATCH_KERNELS", "6.1").split()
+
+# The LRUs that each kernel has, the one it comes with first.
+LRUS = {
+    "5.10": ("classic",),
+    "6.1": ("classic", "mglru"),
+    "6.12": ("mglru", "classic"),
+    "7.3": ("mglru", "classic"),
+}
+
+EVICTION_UNREPORTED = {
+    "vmstat: pgscan_anon + pgscan_file = pages isolated",
+    "vmstat: pgsteal_anon + pgsteal_file = pages shrunk",
+    "memory.stat: pgscan = pages isolated",
+}
+
+# Rules of reclaim that a run must exercise, but for those that a kernel cannot answer.
+RECLAIM_RULES = {
+    *EVICTION_UNREPORTED,
+    "vmstat: pgsteal_anon + pgsteal_file = pages of batches",
+    "memory.stat: pgsteal = pages of batches for that cgroup",
+    "reclaim batches: pages kept = nr_ref_keep",
+    "reclaim batches: pages activated <= nr_activate",
+    "reclaim batches: pages reclaimed <= let go",
+    "reclaim batches: not one contradicts its own account",
+}
+
+
+@pytest.fixture(scope="module", params=KERNELS)
+def everything(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Path, list[dict]]:
+    """The series, the folder that was left, and the results of all scenarios on one kernel."""
+    out = tmp_path_factory.mktemp(f"all-{request.param}")
+    command = [Path(sys.executable).with_name("rmapwatch"), "lab", "run", "--all", "--each-lru"]
+    done = subprocess.run(
+        [*command, "--kernel", request.param, "--json", "-o", str(out)],
+        stdout=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    results = json.loads(done.stdout)["scenarios"]
+    broken = [
+        (result["scenario"], result["lru"], result.get("error") or rule)
+        for result in results
+        for rule in result.get("agreement", [{"agrees": False}])
+        if rule["agrees"] is False
+    ]
+    assert not broken
+    assert done.returncode == 0
+    return request.param, out, results
+
+
+def test_every_scenario_ran_by_each_lru(everything: tuple[str, Path, list[dict]]) -> None:
+    series, _, results = everything
+    ran = [(result["scenario"], result["lru"]) for result in results]
+    assert ran == [
+        (name, lru)
+        for name, scenario in scenarios.SCENARIOS.items()
+        for lru in (LRUS[series] if scenario.reclaims else LRUS[series][:1])
+    ]
+
+
+def test_reclaim_is_what_the_kernel_says(everything: tuple[str, Path, list[dict]]) -> None:
+    series, _, results = everything
+    for result in results:
+        if result["scenario"] != "file-stream":
+            continue
+        rules = {rule["rule"]: rule for rule in result["agreement"]}
+        silent = {name for name in RECLAIM_RULES if rules[name]["agrees"] is None}
+        unreported = series == "6.1" and result["lru"] == "mglru"
+        assert silent == (EVICTION_UNREPORTED if unreported else set()), result["lru"]
+        for name in RECLAIM_RULES - silent:
+            contradictions = name.endswith("its own account")
+            assert contradictions or rules[name]["observed"] > 0, name
+
+
+def test_the_storm_walks_one_vma(everything: tuple[str, Path, list[dict]]) -> None:
+    storms = [result for result in everything[2] if result["scenario"] == "fork-storm"]
+    for storm in storms:
+        rules = {rule["rule"]: rule for rule in storm["agreement"]}
+        one_vma = rules["an uncontended reference walk of a child's page enters 1 VMA"]
+        assert one_vma["agrees"]
+        assert one_vma["observed"] > 2000
+
+
+def test_what_is_left_replays_to_the_same(everything: tuple[str, Path, list[dict]]) -> None:
+    _, out, results = everything
+    for result in results:
+        left = out / f"{result['scenario']}-{result['lru']}"
+        assert {path.name for path in left.iterdir()} == {"recording", "frames.json", "ledger.json"}
+        recording = Recording(left / "recording")
+        assert recording.complete
+        told = [dataclasses.asdict(shown) for shown in frames(recording.samples())]
+        assert told == json.loads((left / "frames.json").read_text())
+        for row in result["events_by_type"]:
+            assert len(recording.records(row["event"])) == row["received"]

@@ -1,0 +1,30 @@
+"""
+Records the fixtures of the tests anew, in guests: python tools/record_fixtures.py [SERIES ...].
+
+Each scenario is recorded on the kernel's own LRU, into tests/fixtures/SCENARIO-SERIES.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+from rmapwatch.lab import run
+
+FIXTURES = Path(__file__).resolve().parents[1] / "tests" / "fixtures"
+SCENARIOS = ("fork-storm", "file-stream", "working-set")
+SERIES = ("6.1", "6.12")
+
+
+def main() -> None:
+    """Record every fixture of the kernels that are named; default: all of them."""
+    for series in sys.argv[1:] or SERIES:
+        folders = [FIXTURES / f"{scenario}-{series}" for scenario in SCENARIOS]
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+        run.record(run.Wanted(SCENARIOS, series), folders, print)
+
+
+if __name__ == "__main__":
+    main()
