@@ -75,6 +75,13 @@ def zram_disk(size_bytes: int) -> None:
     _run("mount", "-t", "ext4", "-o", "noatime", device, str(DISK))
 
 
+def drop_disk() -> None:
+    """Unmount what `zram_disk` mounted."""
+    require_guest()
+    _run("umount", str(DISK))
+    DISK.rmdir()
+
+
 def _zram(size_bytes: int) -> str:
     """Return a new compressed device in memory."""
     _run("modprobe", "zram", "num_devices=0")

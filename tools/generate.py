@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from rmapwatch.tools import model_rules, probe_pages, recording_pages
+from rmapwatch.tools import model_rules, probe_pages, recording_pages, scenario_pages
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -20,6 +20,7 @@ GENERATED: tuple[tuple[str, Callable[[], str]], ...] = (
     ("docs/probes.md", probe_pages.probes),
     ("docs/kernels.md", probe_pages.kernels),
     ("docs/recordings.md", recording_pages.page),
+    ("docs/scenarios.md", scenario_pages.scenarios),
 )
 
 

@@ -30,7 +30,7 @@ anything is refused. pyarrow is needed: `pip install 'rmapwatch[record]'`.
 |---|---|
 | `meta.json` | what was recorded, where, under which probes, and how it ended |
 | `samples.arrows` | a Sample every `--interval` seconds: all counts so far |
-| `walk.arrows`, `reference.arrows` | one row per event |
+| `walk.arrows`, `reference.arrows`, `batch.arrows` | one row per event |
 
 The folder has mode 0700, its files 0600. `.arrows` files are Arrow IPC streams, their buffers
 compressed by zstd. The schema of each says its stream and the version of the format

@@ -1,0 +1,82 @@
+"""On whose behalf pages are reclaimed, told apart on a real kernel and held against its counters."""
+
+import mmap
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rmapwatch.lab import guest
+from rmapwatch.probes.sample import Sample
+from rmapwatch.probes.session import Session
+
+PAGES = 401
+_VM = Path("/proc/sys/vm")
+
+
+def reclaimed(sample: Sample, reclaimer: str, *callers: str) -> int:
+    return sum(
+        counts.reclaimed
+        for (caller, who), counts in sample.batches.items()
+        if who == reclaimer and caller in callers
+    )
+
+
+def test_madvise(attached: Session) -> None:
+    """MADV_PAGEOUT takes a task's own pages, and what it takes is told as madvise's."""
+    before = attached.sample()
+    with mmap.mmap(-1, PAGES * mmap.PAGESIZE, mmap.MAP_PRIVATE) as area:
+        for page in range(PAGES):
+            area[page * mmap.PAGESIZE] = 1 + page % 255
+        swapped = guest.vmstat()["pswpout"]
+        area.madvise(mmap.MADV_PAGEOUT)
+        swapped = guest.vmstat()["pswpout"] - swapped
+    after = attached.sample()
+    taken = reclaimed(after, "madvise", "pages") - reclaimed(before, "madvise", "pages")
+    assert 0.9 * PAGES < taken <= PAGES
+    assert taken == swapped
+    assert after.batches["pages", "other"].batches == 0
+    assert after.batches["pages", "damon"].batches == 0
+
+
+@pytest.fixture
+def little_memory() -> Iterator[None]:
+    """Page cache that can go, and watermarks so high that all of it should."""
+    guest.zram_disk(16 << 20)
+    file = guest.DISK / "holes"
+    with file.open("wb") as holes:
+        holes.truncate(400 << 20)
+    subprocess.run(["cat", str(file)], stdout=subprocess.DEVNULL, check=True)
+    before = {name: (_VM / name).read_text() for name in ("min_free_kbytes", "zone_reclaim_mode")}
+    (_VM / "zone_reclaim_mode").write_text("1")
+    free = int(Path("/proc/meminfo").read_text().partition("MemFree:")[2].split()[0])
+    (_VM / "min_free_kbytes").write_text(str(int(free * 0.9)))
+    yield
+    for name, value in before.items():
+        (_VM / name).write_text(value)
+    guest.drop_disk()
+
+
+def test_kswapd_and_a_nodes_own_pages(attached: Session, little_memory: None) -> None:
+    before, counted = attached.sample(), guest.settled_vmstat()
+    allocate = "b = bytearray(48 << 20); b[::4096] = b'x' * (48 << 8)"
+    subprocess.run([sys.executable, "-c", allocate], check=True)
+    time.sleep(2)
+    for name in ("min_free_kbytes", "zone_reclaim_mode"):
+        (_VM / name).write_text({"min_free_kbytes": "8192", "zone_reclaim_mode": "0"}[name])
+    time.sleep(1)
+    after, now = attached.sample(), guest.settled_vmstat()
+
+    def by(reclaimer: str) -> int:
+        return reclaimed(after, reclaimer, "inactive", "evict") - reclaimed(
+            before, reclaimer, "inactive", "evict"
+        )
+
+    assert after.stalls["kswapd"].calls > before.stalls["kswapd"].calls
+    assert after.stalls["node"].calls > before.stalls["node"].calls
+    assert by("kswapd") == now["pgsteal_kswapd"] - counted["pgsteal_kswapd"] > 100
+    # The kernel counts what a task takes for itself, and a node's own pages, as direct.
+    assert by("direct") + by("node") == now["pgsteal_direct"] - counted["pgsteal_direct"]
+    assert by("node") > 0
