@@ -1,4 +1,4 @@
-"""On whose behalf pages are reclaimed, told apart on a real kernel and held against its counters."""
+"""On whose behalf pages are reclaimed, told apart and held against the kernel's counters."""
 
 import mmap
 import subprocess
