@@ -73,8 +73,15 @@ static void map_regions(void)
 	close(fd);
 }
 
+/* Have anonymous pages be taken as readily as those of files. */
+#define SWAPPINESS "/proc/sys/vm/swappiness"
+#define EQUAL 100
+
+static long swappiness;
+
 static void cleanup(void)
 {
+	must_write_number(SWAPPINESS, swappiness);
 	if (child > 0) {
 		kill(child, SIGKILL);
 		waitpid(child, NULL, 0);
@@ -232,6 +239,8 @@ int main(int argc, char **argv)
 	signal(SIGINT, stop);
 	signal(SIGTERM, stop);
 	signal(SIGPIPE, SIG_IGN);
+	swappiness = read_number(SWAPPINESS);
+	must_write_number(SWAPPINESS, EQUAL);
 	atexit(cleanup);
 	enter_cgroup("working_set");
 	map_regions();
