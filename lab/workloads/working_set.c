@@ -77,11 +77,12 @@ static void map_regions(void)
 #define SWAPPINESS "/proc/sys/vm/swappiness"
 #define EQUAL 100
 
-static long swappiness;
+static char swappiness[16];
 
 static void cleanup(void)
 {
-	must_write_number(SWAPPINESS, swappiness);
+	if (write_file(SWAPPINESS, swappiness))
+		perror(SWAPPINESS);
 	if (child > 0) {
 		kill(child, SIGKILL);
 		waitpid(child, NULL, 0);
@@ -239,7 +240,7 @@ int main(int argc, char **argv)
 	signal(SIGINT, stop);
 	signal(SIGTERM, stop);
 	signal(SIGPIPE, SIG_IGN);
-	swappiness = read_number(SWAPPINESS);
+	snprintf(swappiness, sizeof(swappiness), "%ld", read_number(SWAPPINESS));
 	must_write_number(SWAPPINESS, EQUAL);
 	atexit(cleanup);
 	enter_cgroup("working_set");
