@@ -6,6 +6,7 @@ import dataclasses
 import os
 import shlex
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from . import __version__, errors
 from .kernels.facts import KernelFacts
 from .lab import cli as lab_cli
 from .probes import session
+from .probes.sample import Sample
 from .views import explain, live, model_cli
 
 app = typer.Typer(
@@ -85,13 +87,20 @@ def top(
         live.frames(live.polled(attached, interval), as_json)
 
 
-def _replay(folder: Path, once: bool, as_json: bool) -> None:
+def _recorded(folder: Path) -> Iterator[Sample]:
+    """Return the Samples of a recording; what is missing of it is said on stderr."""
     from .recordings import reader, replay  # these load pyarrow
 
     recording = reader.Recording(folder)
     for complaint in recording.complaints():
         print(f"rmapwatch: {folder}: {complaint}", file=sys.stderr)
-    samples = replay.samples(recording)
+    return replay.samples(recording)
+
+
+def _replay(folder: Path, once: bool, as_json: bool) -> None:
+    from .recordings import replay
+
+    samples = _recorded(folder)
     if once:
         live.one_frame(replay.whole(samples), as_json)
     else:
@@ -122,6 +131,39 @@ def record(
     status = recorder.record(attached, request)
     if status:
         raise typer.Exit(status)
+
+
+@app.command()
+def export(
+    listen_address: Annotated[
+        str,
+        typer.Option(
+            "--web.listen-address", help="HOST:PORT to serve /metrics on. [default: loopback]"
+        ),
+    ] = "",
+    replay: Annotated[
+        Path | None,
+        typer.Option("--replay", help="Serve a recording, from the first scrape at its own pace."),
+    ] = None,
+) -> None:
+    """Serve the figures to Prometheus until SIGTERM or Ctrl-C."""
+    from .exporters import web  # this loads prometheus_client
+
+    server = web.listen(listen_address or web.DEFAULT_ADDRESS)
+    latest = _latest(replay)
+    print(f"rmapwatch: {web.url(server)}", file=sys.stderr)
+    web.serve(server, latest)
+
+
+def _latest(replayed: Path | None) -> Callable[[], Sample]:
+    """Return what gives the Sample of now: of the recording, or of probes attached here."""
+    if replayed is not None:
+        from .exporters.replay import Replayed
+
+        return Replayed(_recorded(replayed))
+    attached = session.start(session.Request())
+    session.drop_privileges()
+    return attached.sample
 
 
 @app.command()

@@ -22,13 +22,14 @@ from typing import Any
 from .. import errors
 from ..kernels.facts import KernelFacts
 from . import catalogue, decode, events, source, state, wire
-from .sample import Account, Attachment, EventCounts, Sample
+from .sample import Account, Attachment, EventCounts, RunCounts, Sample
 
 DISTRIBUTION_PYTHON = "/usr/bin/python3"
 """Where the distribution's bcc can be imported."""
 
 RING_PAGES = 256
 _QUIET_TRIES = 20
+_COUNTS_RUNS = Path("/proc/sys/kernel/bpf_stats_enabled")
 _LOADER = Path(__file__).with_name("loader.py")
 
 
@@ -246,6 +247,7 @@ class Session:
             accounts={row.probe: self._account(block, row.probe, reading) for row in self.attached},
             **decode.counts(block, self._steps, {row.probe for row in self.attached}),
             events=self._events(block),
+            runs=self._runs(),
         )
 
     def _account(self, block: state.Block, probe: str, reading: _Reading) -> Account:
@@ -272,6 +274,22 @@ class Session:
             stale=stale,
             unmatched=counted["unmatched"],
         )
+
+    def _runs(self) -> dict[str, RunCounts]:
+        """Return what the programs of each probe took; nothing where the kernel does not count."""
+        if not _COUNTS_RUNS.exists() or _COUNTS_RUNS.read_text().strip() == "0":
+            return {}
+        told = {
+            probe: [program.counters() for program in programs]
+            for probe, programs in self._programs.items()
+        }
+        return {
+            probe: RunCounts(
+                sum(counters["run_cnt"] for counters in programs),
+                sum(counters["run_time_ns"] for counters in programs),
+            )
+            for probe, programs in told.items()
+        }
 
     def _events(self, block: state.Block) -> dict[str, EventCounts]:
         produced, lost = block.array("produced"), block.array("lost")
@@ -301,8 +319,12 @@ class _Program:
 
     def recursion_misses(self) -> int | None:
         """Return how often the kernel skipped it on re-entry; None where it does not say."""
+        return self.counters().get("recursion_misses")
+
+    def counters(self) -> dict[str, int]:
+        """Return all that the kernel counts of it; what a kernel does not say is not there."""
         self._info.seek(0)
-        return _numbers(self._info.read(4096)).get("recursion_misses")
+        return _numbers(self._info.read(4096))
 
 
 def drop_privileges() -> None:
