@@ -16,7 +16,7 @@ from rich.console import Console
 from . import __version__, errors
 from .kernels.facts import KernelFacts
 from .lab import cli as lab_cli
-from .probes import session
+from .probes import service, session
 from .probes.sample import Sample
 from .views import explain, live, model_cli
 
@@ -145,25 +145,45 @@ def export(
         Path | None,
         typer.Option("--replay", help="Serve a recording, from the first scrape at its own pace."),
     ] = None,
+    loader: Annotated[
+        Path | None,
+        typer.Option("--loader", help="Ask the loader at this socket to attach; needs no root."),
+    ] = None,
 ) -> None:
     """Serve the figures to Prometheus until SIGTERM or Ctrl-C."""
     from .exporters import web  # this loads prometheus_client
 
+    if replay and loader:
+        raise errors.UsageError(
+            "a recording needs no loader",
+            "--replay and --loader exclude each other",
+            "--replay DIR",
+        )
     server = web.listen(listen_address or web.DEFAULT_ADDRESS)
-    latest = _latest(replay)
+    latest = _latest(replay, loader)
     print(f"rmapwatch: {web.url(server)}", file=sys.stderr)
     web.serve(server, latest)
 
 
-def _latest(replayed: Path | None) -> Callable[[], Sample]:
+def _latest(replayed: Path | None, loader: Path | None) -> Callable[[], Sample]:
     """Return what gives the Sample of now: of the recording, or of probes attached here."""
     if replayed is not None:
         from .exporters.replay import Replayed
 
         return Replayed(_recorded(replayed))
+    if loader is not None:
+        return service.connect(session.Request(), loader).sample
     attached = session.start(session.Request())
     session.drop_privileges()
     return attached.sample
+
+
+@app.command(hidden=True)
+def loader(
+    group: Annotated[str, typer.Option(help="Serve root, and members of this group.")],
+) -> None:
+    """Attach what one client asks for; systemd passes the connection."""
+    service.serve_passed(group)
 
 
 @app.command()

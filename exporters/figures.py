@@ -121,17 +121,12 @@ class Split:
 
 @dataclass(frozen=True)
 class Slots:
-    """
-    A histogram of each entry of ``table``: members ``slots`` and ``total``.
-
-    ``from_first``: there is none before the first value, to keep small what is mostly empty.
-    """
+    """A histogram of each entry of ``table``: members ``slots`` and ``total``."""
 
     table: str
     slots: str
     total: str
     buckets: Buckets
-    from_first: bool = False
 
     def rows(self, sample: Sample, labels: Sequence[str]) -> Iterator[Row]:
         """Yield a row per combination of labels."""
@@ -141,8 +136,7 @@ class Slots:
             if None in found or total is None:
                 continue
             counts = self.buckets.cumulative([sum(slot) for slot in zip(*found, strict=True)])
-            if counts[-1] or not self.from_first:
-                yield key, Histogram(self.buckets, counts, total / self.buckets.unit)
+            yield key, Histogram(self.buckets, counts, total / self.buckets.unit)
 
 
 @dataclass(frozen=True)

@@ -60,21 +60,31 @@ def start(request: Request, python: str = DISTRIBUTION_PYTHON) -> Session:
         with theirs:
             loader = _spawn(python, theirs)
         try:
-            wire.send(ours, dataclasses.asdict(request))
-            manifest, fds = wire.receive(ours)
-        except (ConnectionError, OSError):
+            return ask(ours, request)
+        except OSError:
             raise _loader_gone(loader) from None
         finally:
             _end(loader)
+
+
+def ask(sock: socket.socket, request: Request) -> Session:
+    """Send `request` to a loader and return a Session over its answer; raise OSError without."""
+    wire.send(sock, dataclasses.asdict(request))
+    manifest, fds = wire.receive(sock)
     if "error" in manifest:
         raise errors.retold(manifest["error"])
     return Session(manifest, fds)
 
 
+def loader_command(python: str, fd: int, *group: str) -> list[str]:
+    """Return how the loader is run for the socket `fd`, and for whom if that is not known."""
+    return [python, "-I", "-B", str(_LOADER), str(fd), *group]
+
+
 def _spawn(python: str, sock: socket.socket) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
-            [python, "-I", "-B", str(_LOADER), str(sock.fileno())],
+            loader_command(python, sock.fileno()),
             pass_fds=[sock.fileno()],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

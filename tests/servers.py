@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,12 +56,12 @@ def values(page: str, name: str) -> dict[frozenset, float]:
 
 @contextmanager
 def exporter(
-    *arguments: str, address: str = "127.0.0.1:0", **options: object
+    *arguments: str, address: str = "127.0.0.1:0", before: Sequence[str] = ()
 ) -> Iterator[tuple[str, subprocess.Popen]]:
-    """`rmapwatch export` with these arguments: the URL of its metrics, and the process."""
+    """`before`, `rmapwatch export` with these arguments: URL of its metrics, and the process."""
     command = [sys.executable, "-m", "rmapwatch", "export", "--web.listen-address", address]
     with subprocess.Popen(
-        [*command, *arguments], stderr=subprocess.PIPE, text=True, **options
+        [*before, *command, *arguments], stderr=subprocess.PIPE, text=True
     ) as process:
         try:
             said = process.stderr.readline()
@@ -98,11 +98,18 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(target: str, folder: Path, interval: str = "500ms") -> Iterator[Prometheus]:
+def prometheus(
+    target: str, folder: Path, interval: str = "500ms", rules: Path | None = None
+) -> Iterator[Prometheus]:
     """A Prometheus that scrapes `target` (a URL) and keeps its data in `folder`."""
     where = urllib.parse.urlsplit(target)
     config = {
-        "global": {"scrape_interval": interval, "scrape_timeout": interval},
+        "global": {
+            "scrape_interval": interval,
+            "scrape_timeout": interval,
+            "evaluation_interval": "1s",
+        },
+        "rule_files": [str(rules)] if rules else [],
         "scrape_configs": [
             {
                 "job_name": "rmapwatch",

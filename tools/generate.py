@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rmapwatch.tools import (
+    dashboard,
     metric_pages,
     model_rules,
     probe_pages,
@@ -22,6 +23,7 @@ from rmapwatch.tools import (
 ROOT = Path(__file__).resolve().parents[1]
 
 GENERATED: tuple[tuple[str, Callable[[], str]], ...] = (
+    ("deploy/grafana/rmapwatch.json", dashboard.page),
     ("docs/metrics.md", metric_pages.page),
     ("docs/model-rules.md", model_rules.page),
     ("docs/probes.md", probe_pages.probes),

@@ -1,48 +1,19 @@
 """A real Prometheus scrapes a replay, and answers as `rmapwatch top` does of the same recording."""
 
 import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
-from rmapwatch.collectors.frame import Frame, frame
 from rmapwatch.exporters.metrics import HISTOGRAM, METRICS
-from rmapwatch.recordings import replay
-from rmapwatch.recordings.reader import Recording
-from servers import FIXTURE, Prometheus, exporter, get, program, prometheus, until
+from servers import program
 
 WINDOW_S = 60
-
-
-@dataclass(frozen=True)
-class Scraped:
-    """A Prometheus that has seen all of a recording, the page at its end, and its frame."""
-
-    prometheus: Prometheus
-    page: str
-    frame: Frame
-
-
-@pytest.fixture(scope="module")
-def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
-    first, last = replay.whole(Recording(FIXTURE).samples())
-    whole = frame(last, first)
-    walks = sum(row.walks for row in whole.walks)
-    folder = tmp_path_factory.mktemp("prometheus")
-    with (
-        exporter("--replay", str(FIXTURE)) as (url, _),
-        prometheus(url, folder) as running,
-    ):
-        seen = 'sum(rmapwatch_walks_total{job="rmapwatch"})'
-        until(lambda: walks in running.values(seen).values())
-        yield Scraped(running, get(url), whole)
 
 
 def labels(**names: str) -> frozenset:
     return frozenset({**names, "job": "rmapwatch"}.items())
 
 
-def by(scraped: Scraped, expression: str) -> dict[frozenset, float]:
+def by(scraped, expression: str) -> dict[frozenset, float]:
     """The values that are not 0, by their labels without instance and name."""
     found = scraped.prometheus.values(expression)
     return {
@@ -57,14 +28,14 @@ def grown(name: str) -> str:
     return f"max_over_time({name}[{WINDOW_S}s]) - min_over_time({name}[{WINDOW_S}s])"
 
 
-def test_the_walks_are_those_of_the_frame(scraped: Scraped) -> None:
+def test_the_walks_are_those_of_the_frame(scraped) -> None:
     told = {labels(op=row.op, kind=row.kind): row.walks for row in scraped.frame.walks}
     assert len(told) == 3
     assert by(scraped, grown("rmapwatch_walks_total")) == told
     assert by(scraped, grown("rmapwatch_walk_duration_seconds_count")) == told
 
 
-def test_increase_and_rate_are_those_of_the_frame_but_for_extrapolation(scraped: Scraped) -> None:
+def test_increase_and_rate_are_those_of_the_frame_but_for_extrapolation(scraped) -> None:
     """Of a counter that starts from 0, what is added is at most 1.1 of a mean scrape interval."""
     name = "rmapwatch_walks_total"
     scrapes = by(scraped, f"count_over_time({name}[{WINDOW_S}s])")
@@ -77,19 +48,19 @@ def test_increase_and_rate_are_those_of_the_frame_but_for_extrapolation(scraped:
         assert row.walks <= rate[key] <= limit
 
 
-def test_time_in_walks_is_that_of_the_frame(scraped: Scraped) -> None:
+def test_time_in_walks_is_that_of_the_frame(scraped) -> None:
     told = {labels(op=row.op, kind=row.kind): row.seconds for row in scraped.frame.walks}
     grew = by(scraped, grown("rmapwatch_walk_duration_seconds_sum"))
     assert grew == {key: pytest.approx(seconds, rel=1e-12) for key, seconds in told.items()}
 
 
-def test_sizes_of_walks_are_those_of_the_frame(scraped: Scraped) -> None:
+def test_sizes_of_walks_are_those_of_the_frame(scraped) -> None:
     for name, member in (("rmapwatch_walk_vmas_sum", "vmas"), ("rmapwatch_walk_ptes_sum", "ptes")):
         told = {labels(op=r.op, kind=r.kind): getattr(r, member) for r in scraped.frame.walks}
         assert by(scraped, name) == told
 
 
-def test_reclaim_is_that_of_the_frame(scraped: Scraped) -> None:
+def test_reclaim_is_that_of_the_frame(scraped) -> None:
     told = {
         labels(caller=row.caller, reclaimer=row.reclaimer, outcome=outcome): getattr(row, outcome)
         for row in scraped.frame.batches
@@ -102,7 +73,7 @@ def test_reclaim_is_that_of_the_frame(scraped: Scraped) -> None:
     assert by(scraped, grown("rmapwatch_reclaim_stall_duration_seconds_count")) == stalls
 
 
-def test_a_quantile_by_promql_is_in_the_bucket_of_the_frame(scraped: Scraped) -> None:
+def test_a_quantile_by_promql_is_in_the_bucket_of_the_frame(scraped) -> None:
     """The page has every second slot of the kernel: the two differ by less than a bucket."""
     expression = "histogram_quantile(0.99, rmapwatch_walk_duration_seconds_bucket)"
     found = {key: p99 for key, p99 in by(scraped, expression).items() if p99 == p99}
@@ -114,14 +85,14 @@ def test_a_quantile_by_promql_is_in_the_bucket_of_the_frame(scraped: Scraped) ->
 @pytest.mark.parametrize(
     "metric", [m for m in METRICS if m.kind == HISTOGRAM], ids=lambda m: m.name
 )
-def test_a_histogram_is_one_to_prometheus(scraped: Scraped, metric) -> None:
+def test_a_histogram_is_one_to_prometheus(scraped, metric) -> None:
     count = by(scraped, f"{metric.name}_count")
     infinite = by(scraped, f'{metric.name}_bucket{{le="+Inf"}}')
     assert count
     assert {key - {("le", "+Inf")}: value for key, value in infinite.items()} == count
 
 
-def test_promtool_has_no_complaint(scraped: Scraped) -> None:
+def test_promtool_has_no_complaint(scraped) -> None:
     done = subprocess.run(
         [program("promtool"), "check", "metrics"],
         input=scraped.page, capture_output=True, text=True, check=False,
