@@ -21,11 +21,20 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "decisions": ("lru", "decision"),
     "batches": ("caller", "reclaimer"),
     "stalls": ("reclaimer",),
+    "ages": ("ager",),
+    "isolations": ("algorithm", "list"),
+    "shrunk": ("algorithm",),
+    "deactivation": (),
     "accounts": ("probe",),
     "events": ("event",),
     "runs": ("probe",),
+    "stray_steps": (),
+    "quiet": (),
 }
-"""The tables of a Sample, and what their keys are called as labels."""
+"""
+The tables of a Sample, and what their keys are called as labels. A field that is none is taken for
+a table of one entry, or of none where it is None.
+"""
 
 
 @dataclass(frozen=True)
@@ -140,17 +149,6 @@ class Slots:
 
 
 @dataclass(frozen=True)
-class Whole:
-    """A field of the Sample itself."""
-
-    value: str
-
-    def rows(self, sample: Sample, labels: Sequence[str]) -> Iterator[Row]:
-        """Yield the one row."""
-        yield (), int(getattr(sample, self.value))
-
-
-@dataclass(frozen=True)
 class Attachments:
     """1 for each probe that is attached, 0 for each that is not, with the reason."""
 
@@ -177,10 +175,17 @@ def _grouped(sample: Sample, table: str, labels: Sequence[str]) -> dict[tuple[st
     """Return the entries of a table by the values of `labels`, a part of its keys."""
     places = [KEYS[table].index(label) for label in labels]
     found: dict[tuple[str, ...], list[Any]] = {}
-    for key, entry in getattr(sample, table).items():
+    for key, entry in _table(sample, table).items():
         parts = key if isinstance(key, tuple) else (key,)
         found.setdefault(tuple(parts[place] for place in places), []).append(entry)
     return found
+
+
+def _table(sample: Sample, name: str) -> Mapping[Any, Any]:
+    found = getattr(sample, name)
+    if isinstance(found, Mapping):
+        return found
+    return {} if found is None else {(): found}
 
 
 def _member(entry: Any, path: str) -> int | None:

@@ -23,6 +23,11 @@ PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 EMPTY = {
     "Runs of programs a second": "sysctl kernel.bpf_stats_enabled was 0",
     "Time in programs a second": "sysctl kernel.bpf_stats_enabled was 0",
+    "Pages isolated a second": "the recording is older than this metric",
+    "Pages of shrunk lists a second": "the recording is older than this metric",
+    "Pages of active lists a second": "the recording is older than this metric",
+    "Duration of ageing": "the recording is older than this metric",
+    "Duration of ageing: seconds a second": "the recording is older than this metric",
 }
 
 # Alerts whose expression has no value without its threshold, and why.

@@ -8,7 +8,7 @@ import samples
 from rmapwatch.exporters.figures import COUNTS, DURATIONS, Each, Slots, Split
 from rmapwatch.exporters.metrics import METRICS
 from rmapwatch.probes import reclaim, state
-from rmapwatch.probes.sample import RunCounts
+from rmapwatch.probes.sample import DeactivationCounts, RunCounts
 
 SAMPLE = samples.sample(0, 1)
 NAMED = {metric.name: metric for metric in METRICS}
@@ -99,6 +99,14 @@ def test_attachments() -> None:
     found = rows("rmapwatch_probe_attached")
     assert found["step_unmap", "try_to_unmap_one", "fentry", "it is traceable"] == 1
     assert found["step_migrate", "", "", SAMPLE.unavailable["step_migrate"]] == 0
+
+
+def test_a_field_that_is_no_table() -> None:
+    assert rows("rmapwatch_sample_quiet") == {(): 1}
+    name = "rmapwatch_reclaim_deactivated_pages_total"
+    counted = dataclasses.replace(SAMPLE, deactivation=DeactivationCounts(1, 7, 2, 5))
+    assert rows(name, counted) == {("taken",): 7, ("activated",): 2, ("deactivated",): 5}
+    assert rows(name, dataclasses.replace(SAMPLE, deactivation=None)) == {}
 
 
 def test_runs_in_seconds() -> None:
