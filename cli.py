@@ -1,12 +1,10 @@
-"""The command line: parses, builds one request, calls one function, and is the one error door."""
+"""The command line: parses, builds one request, calls one function."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
-import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -151,31 +149,21 @@ def export(
     ] = None,
 ) -> None:
     """Serve the figures to Prometheus until SIGTERM or Ctrl-C."""
-    from .exporters import web  # this loads prometheus_client
+    from .exporters import live as live_exporter
+    from .exporters import web  # these load prometheus_client
 
-    if replay and loader:
+    address = listen_address or web.DEFAULT_ADDRESS
+    if replay is None:
+        live_exporter.become(address, loader)
+    if loader is not None:
         raise errors.UsageError(
             "a recording needs no loader",
             "--replay and --loader exclude each other",
             "--replay DIR",
         )
-    server = web.listen(listen_address or web.DEFAULT_ADDRESS)
-    latest = _latest(replay, loader)
-    print(f"rmapwatch: {web.url(server)}", file=sys.stderr)
-    web.serve(server, latest)
+    from .exporters.replay import Replayed
 
-
-def _latest(replayed: Path | None, loader: Path | None) -> Callable[[], Sample]:
-    """Return what gives the Sample of now: of the recording, or of probes attached here."""
-    if replayed is not None:
-        from .exporters.replay import Replayed
-
-        return Replayed(_recorded(replayed))
-    if loader is not None:
-        return service.connect(session.Request(), loader).sample
-    attached = session.start(session.Request())
-    session.drop_privileges()
-    return attached.sample
+    web.run(address, lambda: Replayed(_recorded(replay)))
 
 
 @app.command(hidden=True)
@@ -211,23 +199,5 @@ def _facts(path: str) -> KernelFacts:
 
 
 def main() -> None:
-    """Run the command line; the only place that prints an error and chooses an exit code."""
-    try:
-        app()
-    except errors.RmapwatchError as error:
-        print(f"rmapwatch: {error.what}: {error.why}", file=sys.stderr)
-        if hint := error.hint or _sudo(error):
-            print(f"hint: {hint}", file=sys.stderr)
-        sys.exit(error.code)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(errors.FAILED)
-
-
-def _sudo(error: errors.RmapwatchError) -> str:
-    """Return the same command under sudo, where that is what is missing."""
-    if not isinstance(error, errors.NotPermittedError):
-        return ""
-    return shlex.join(["sudo", "rmapwatch", *sys.argv[1:]])
+    """Run the command line."""
+    errors.door(app, sys.argv[1:])

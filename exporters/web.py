@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -105,6 +106,14 @@ def url(server: WSGIServer) -> str:
     """Return where the metrics are, for a person to open."""
     host = f"[{server.server_name}]" if ":" in server.server_name else server.server_name
     return f"http://{host}:{server.server_port}{_METRICS}"
+
+
+def run(text: str, start: Callable[[], Callable[[], Sample]]) -> None:
+    """Listen on the address in `text`, and serve what the callable that `start` returns returns."""
+    server = listen(text)
+    latest = start()
+    print(f"rmapwatch: {url(server)}", file=sys.stderr)
+    serve(server, latest)
 
 
 def serve(server: WSGIServer, latest: Callable[[], Sample]) -> None:

@@ -211,10 +211,10 @@ class Session:
             os.close(link)
         self._links.clear()
 
-    def sample(self) -> Sample:
-        """Return what has been counted; quiet where two readings in a row were the same."""
+    def sample(self, tries: int = _QUIET_TRIES) -> Sample:
+        """Return what has been counted; quiet where two in a row of 1 + `tries` were the same."""
         before = self._read()
-        for _ in range(_QUIET_TRIES):
+        for _ in range(tries):
             after = self._read()
             if after == before:
                 return self._sample(after, quiet=True)

@@ -19,10 +19,10 @@ from rmapwatch.probes import service, session
 from rmapwatch.probes.sample import Sample
 from servers import ROOT, exporter, get, prometheus, until, values
 
-STORM = ("--children", "3", "--pages", "211", "--rounds", "3")
+STORM = ("--children", "3", "--pages", "211", "--rounds", "7")
 NOBODY = 65534
 GROUP = "games"  # any that Debian has, and that nobody is in
-LIMIT_KB = 48 << 10
+LIMIT_KB = 40 << 10
 
 
 def same_moment(attached: session.Session, url: str) -> tuple[Sample, str]:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 import samples
@@ -138,19 +139,39 @@ def test_ipv6_is_shown_as_a_url() -> None:
         assert get(url)
 
 
-def test_the_live_exporter_loads_neither_numpy_nor_pyarrow() -> None:
-    """Nor what they bring: all that it imports, but for a Session's descriptors."""
+def test_the_live_exporter_loads_no_more_than_it_needs() -> None:
+    """All that it imports, but for what a Session's descriptors would bring."""
     code = """
 import sys
 import samples
-import rmapwatch.cli, rmapwatch.probes.session
-from rmapwatch.exporters import families, web
+from rmapwatch.exporters import families, live, web
 answer = web.scraped(families.SampleCollector(lambda: samples.sample(0, 1)), "")
 assert answer.body
-print({"numpy", "pyarrow", "matplotlib"} & sys.modules.keys())
+print({"numpy", "pyarrow", "matplotlib", "typer", "rich", "pydantic"} & sys.modules.keys())
 """
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONPATH": str(ROOT / "tests")}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout == "set()\n"
+
+
+def test_the_live_exporter_says_what_is_wrong_as_any_command_does(tmp_path: Path) -> None:
+    """Though by then it is another program; and it imports nothing of where it is started."""
+    (tmp_path / "socket.py").write_text("raise SystemExit('not this one')")
+    asked = ["export", "--loader", str(tmp_path / "none"), "--web.listen-address", "127.0.0.1:0"]
+    done = subprocess.run(
+        [Path(sys.executable).with_name("rmapwatch"), *asked],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 4
+    first, hint = done.stderr.splitlines()
+    assert "none gave no answer: No such file or directory" in first
+    assert hint.startswith("hint: systemctl status")
+
+
+def test_a_recording_needs_no_loader() -> None:
+    command = [sys.executable, "-m", "rmapwatch", "export", *REPLAY, "--loader", "/none"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "exclude each other" in done.stderr
