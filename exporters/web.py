@@ -36,6 +36,9 @@ PORT = 10435
 
 DEFAULT_ADDRESS = f"127.0.0.1:{PORT}"
 
+SILENCE_S = 10
+"""How long a client may say nothing."""
+
 _METRICS = "/metrics"
 _METHODS = ("GET", "HEAD")
 _ALLOW = ", ".join(_METHODS)
@@ -64,7 +67,7 @@ def address(text: str) -> tuple[str, int]:
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = 10  # seconds that a client may be silent
+    timeout = SILENCE_S
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Say nothing of requests that went well."""

@@ -99,7 +99,7 @@ class Prometheus:
 
 @contextmanager
 def prometheus(
-    target: str, folder: Path, interval: str = "500ms", rules: Path | None = None
+    target: str, folder: Path, interval: str = "2s", rules: Path | None = None
 ) -> Iterator[Prometheus]:
     """A Prometheus that scrapes `target` (a URL) and keeps its data in `folder`."""
     where = urllib.parse.urlsplit(target)

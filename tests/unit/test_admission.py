@@ -101,7 +101,10 @@ def test_a_loader_that_dies(tmp_path) -> None:
             service.connect(session.Request(), path)
 
 
-def test_the_loader_command_needs_a_connection(monkeypatch) -> None:
-    monkeypatch.delenv("LISTEN_FDS", raising=False)
+@pytest.mark.parametrize(("fds", "pid"), [("", 0), ("2", 0), ("1", 1)])
+def test_the_loader_command_needs_a_connection_of_its_own(monkeypatch, fds: str, pid: int) -> None:
+    monkeypatch.setenv("LISTEN_FDS", fds)
+    monkeypatch.setenv("LISTEN_PID", str(pid or os.getpid()))
+    monkeypatch.setattr("os.execv", lambda *_: None)
     with pytest.raises(errors.UsageError, match="systemd passed no connection"):
         service.serve_passed(GROUP)
