@@ -155,6 +155,7 @@ def export(
     address = listen_address or web.DEFAULT_ADDRESS
     if replay is None:
         live_exporter.become(address, loader)
+        return
     if loader is not None:
         raise errors.UsageError(
             "a recording needs no loader",

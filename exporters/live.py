@@ -11,7 +11,6 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
 
 from .. import errors
 from ..probes import service, session
@@ -22,11 +21,21 @@ _TRIES = 2
 """A scrape does not wait for a moment at which nothing moves: there may be none for minutes."""
 
 
-def become(address: str, loader: Path | None) -> NoReturn:
+def become(address: str, loader: Path | None) -> None:
     """Replace this process by an exporter of this kernel; `loader`: where one listens, if any."""
     # -P: nothing is imported from the folder that this happens to be started in.
     command = [sys.executable, "-P", "-m", __name__, address, str(loader or ""), *sys.argv[1:]]
-    os.execv(command[0], command)
+    try:
+        os.execv(command[0], command)
+    except (
+        OSError
+    ):  # an interpreter that this user cannot start, though it runs: larger, that is all
+        run(address, str(loader or ""))
+
+
+def run(address: str, loader: str) -> None:
+    """Be an exporter of this kernel; `loader`: the path at which one listens, "" for none."""
+    web.run(address, lambda: _attached(loader))
 
 
 def _attached(loader: str) -> Callable[[], Sample]:
@@ -40,4 +49,4 @@ def _attached(loader: str) -> Callable[[], Sample]:
 
 if __name__ == "__main__":
     _, _address, _loader, *_typed = sys.argv
-    errors.door(lambda: web.run(_address, lambda: _attached(_loader)), _typed)
+    errors.door(lambda: run(_address, _loader), _typed)
