@@ -6,6 +6,7 @@ BIN ?= /usr/local/sbin
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+PROMETHEUS := .cache/prometheus/prometheus
 
 .PHONY: help setup top test check generate format install uninstall clean
 
@@ -21,12 +22,15 @@ $(STAMP): pyproject.toml tools/packages.sh
 	@$(PY) -m pip install --quiet --editable '.[dev]'
 	@touch $(STAMP)
 
+$(PROMETHEUS):
+	@sh tools/prometheus.sh
+
 ## make top [ARGS=--once]         live figures: of this kernel, or of one in the lab
 top: setup
 	@$(VENV)/bin/rmapwatch top --or-lab $(ARGS)
 
 ## make check                     the fast loop: no root, no kernel
-check: setup
+check: setup $(PROMETHEUS)
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check --quiet .
 	@mkdir -p .cache/mypy && ln -sfn ../.. .cache/mypy/rmapwatch

@@ -1,11 +1,10 @@
-"""The command line: parses, builds one request, calls one function, and is the one error door."""
+"""The command line: parses, builds one request, calls one function."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
-import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +14,8 @@ from rich.console import Console
 from . import __version__, errors
 from .kernels.facts import KernelFacts
 from .lab import cli as lab_cli
-from .probes import session
+from .probes import service, session
+from .probes.sample import Sample
 from .views import explain, live, model_cli
 
 app = typer.Typer(
@@ -85,13 +85,20 @@ def top(
         live.frames(live.polled(attached, interval), as_json)
 
 
-def _replay(folder: Path, once: bool, as_json: bool) -> None:
+def _recorded(folder: Path) -> Iterator[Sample]:
+    """Return the Samples of a recording; what is missing of it is said on stderr."""
     from .recordings import reader, replay  # these load pyarrow
 
     recording = reader.Recording(folder)
     for complaint in recording.complaints():
         print(f"rmapwatch: {folder}: {complaint}", file=sys.stderr)
-    samples = replay.samples(recording)
+    return replay.samples(recording)
+
+
+def _replay(folder: Path, once: bool, as_json: bool) -> None:
+    from .recordings import replay
+
+    samples = _recorded(folder)
     if once:
         live.one_frame(replay.whole(samples), as_json)
     else:
@@ -125,6 +132,50 @@ def record(
 
 
 @app.command()
+def export(
+    listen_address: Annotated[
+        str,
+        typer.Option(
+            "--web.listen-address", help="HOST:PORT to serve /metrics on. [default: loopback]"
+        ),
+    ] = "",
+    replay: Annotated[
+        Path | None,
+        typer.Option("--replay", help="Serve a recording, from the first scrape at its own pace."),
+    ] = None,
+    loader: Annotated[
+        Path | None,
+        typer.Option("--loader", help="Ask the loader at this socket to attach; needs no root."),
+    ] = None,
+) -> None:
+    """Serve the figures to Prometheus until SIGTERM or Ctrl-C."""
+    from .exporters import live as live_exporter
+    from .exporters import web  # these load prometheus_client
+
+    address = listen_address or web.DEFAULT_ADDRESS
+    if replay is None:
+        live_exporter.become(address, loader)
+        return
+    if loader is not None:
+        raise errors.UsageError(
+            "a recording needs no loader",
+            "--replay and --loader exclude each other",
+            "--replay DIR",
+        )
+    from .exporters.replay import Replayed
+
+    web.run(address, lambda: Replayed(_recorded(replay)))
+
+
+@app.command(hidden=True)
+def loader(
+    group: Annotated[str, typer.Option(help="Serve root, and members of this group.")],
+) -> None:
+    """Attach what one client asks for; systemd passes the connection."""
+    service.serve_passed(group)
+
+
+@app.command()
 def probes(
     explained: Annotated[
         bool, typer.Option("--explain", help="Say why each resolves as it does.")
@@ -149,23 +200,5 @@ def _facts(path: str) -> KernelFacts:
 
 
 def main() -> None:
-    """Run the command line; the only place that prints an error and chooses an exit code."""
-    try:
-        app()
-    except errors.RmapwatchError as error:
-        print(f"rmapwatch: {error.what}: {error.why}", file=sys.stderr)
-        if hint := error.hint or _sudo(error):
-            print(f"hint: {hint}", file=sys.stderr)
-        sys.exit(error.code)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(errors.FAILED)
-
-
-def _sudo(error: errors.RmapwatchError) -> str:
-    """Return the same command under sudo, where that is what is missing."""
-    if not isinstance(error, errors.NotPermittedError):
-        return ""
-    return shlex.join(["sudo", "rmapwatch", *sys.argv[1:]])
+    """Run the command line."""
+    errors.door(app, sys.argv[1:])

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 FAILED = 1
@@ -14,7 +18,7 @@ class RmapwatchError(Exception):
     """
     Something a user can act on: what failed, why, and a hint that can be pasted.
 
-    ``cli.py`` is the only place that prints it and exits with ``code``.
+    `door` is the only place that prints it and exits with ``code``.
     """
 
     code = FAILED
@@ -54,3 +58,24 @@ def retold(message: dict[str, Any]) -> RmapwatchError:
     kinds = (UsageError, NotPermittedError, NothingAttachedError)
     kind = next((kind for kind in kinds if kind.code == message["code"]), RmapwatchError)
     return kind(message["what"], message["why"], message["hint"])
+
+
+def door(run: Callable[[], object], typed: Sequence[str]) -> None:
+    """Do `run`, and end the process with what it raises as a user sees it. `typed`: arguments."""
+    try:
+        run()
+    except RmapwatchError as error:
+        print(f"rmapwatch: {error.what}: {error.why}", file=sys.stderr)
+        if hint := error.hint or _sudo(error, typed):
+            print(f"hint: {hint}", file=sys.stderr)
+        sys.exit(error.code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FAILED)
+
+
+def _sudo(error: RmapwatchError, typed: Sequence[str]) -> str:
+    """Return the same command under sudo, where that is what is missing."""
+    return shlex.join(["sudo", "rmapwatch", *typed]) if isinstance(error, NotPermittedError) else ""

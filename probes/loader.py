@@ -4,8 +4,10 @@ The loader: compiles and attaches the probes, hands every descriptor over, and e
 It is run as a script by the distribution's own Python, where bcc lives (the package of that name
 on the Python index is something else), and uses nothing but the standard library, bcc and the
 modules of this package that need no more. It takes names of the catalogue, never code, so that
-an unprivileged reader may ask a privileged loader. When it is gone the probes stay for as long
-as somebody holds the descriptors; when the last holder dies, the kernel detaches everything.
+an unprivileged reader may ask a privileged loader. Its arguments are the number of the socket's
+descriptor and, where anyone could be at the other end, the group that is served. When it is gone
+the probes stay for as long as somebody holds the descriptors; when the last holder dies, the
+kernel detaches everything.
 """
 
 from __future__ import annotations
@@ -55,13 +57,20 @@ class Attached:
         return len(self.fds) - 1
 
 
-def serve(sock: socket.socket) -> None:
-    """Answer one request on `sock`; a failure that a user can act on is an answer too."""
+def serve(sock: socket.socket, group: str = "") -> None:
+    """
+    Answer one request on `sock`; a failure that a user can act on is an answer too.
+
+    ``group``: only root and its members are served; "" where the other end is known.
+    """
     from rmapwatch.errors import RmapwatchError, told
-    from rmapwatch.probes import wire
+    from rmapwatch.probes import admission, wire
 
     request, _ = wire.receive(sock)
     try:
+        if group:
+            admission.require_member(sock, group)
+        admission.check(request)
         manifest, fds = fulfil(request)
     except RmapwatchError as error:
         wire.send(sock, {"error": told(error)})
@@ -292,4 +301,4 @@ def _attach_one(
 
 if __name__ == "__main__":
     _adopt_package()
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    serve(socket.socket(fileno=int(sys.argv[1])), *sys.argv[2:])

@@ -61,7 +61,9 @@ VERDICTS = ("open", "unmapped", "gone", "clean")
 
 _BATCH_METRICS = (
     "rmapwatch_reclaim_pages_total",
+    "rmapwatch_reclaim_obstacles_total",
     "rmapwatch_reclaim_batch_duration_seconds",
+    "rmapwatch_reclaim_contradictions_total",
     "rmapwatch_reference_checks_total",
 )
 _ISOLATION_METRICS = ("rmapwatch_reclaim_isolated_pages_total",)

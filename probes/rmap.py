@@ -117,7 +117,7 @@ POINTS = (
             Source("page_referenced", {"folio": 0, "is_locked": 1, "vm_flags": 3}),
         ),
         exit="reference_exit(&a)",
-        metrics=("rmapwatch_reference_checks_total",),
+        metrics=("rmapwatch_reference_results_total", "rmapwatch_reference_checks_total"),
         overhead="One program per check, at its return.",
     ),
 )

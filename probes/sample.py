@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -128,6 +128,14 @@ class EventCounts:
 
 
 @dataclass(frozen=True)
+class RunCounts:
+    """Runs of a probe's programs, and their time in ns, without what it takes to call them."""
+
+    runs: int
+    ns: int
+
+
+@dataclass(frozen=True)
 class Sample:
     """
     One reading of the kernel's cumulative state.
@@ -137,7 +145,8 @@ class Sample:
     ``decisions`` by (lru, decision); ``batches`` by (caller, reclaimer); ``stalls`` (calls for
     memory) by reclaimer; ``ages`` (calls that make pages older) by ager. What the kernel reports by
     itself, empty or None where that is not watched: ``isolations`` by (algorithm, list), ``shrunk``
-    by algorithm, ``deactivation``.
+    by algorithm, ``deactivation``. ``runs`` by probe since it was attached, empty unless the kernel
+    counts them (sysctl kernel.bpf_stats_enabled).
     """
 
     time_ns: int
@@ -158,3 +167,4 @@ class Sample:
     deactivation: DeactivationCounts | None
     events: Mapping[str, EventCounts]
     stray_steps: int
+    runs: Mapping[str, RunCounts] = field(default_factory=dict)

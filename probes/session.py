@@ -22,13 +22,14 @@ from typing import Any
 from .. import errors
 from ..kernels.facts import KernelFacts
 from . import catalogue, decode, events, source, state, wire
-from .sample import Account, Attachment, EventCounts, Sample
+from .sample import Account, Attachment, EventCounts, RunCounts, Sample
 
 DISTRIBUTION_PYTHON = "/usr/bin/python3"
 """Where the distribution's bcc can be imported."""
 
 RING_PAGES = 256
 _QUIET_TRIES = 20
+_COUNTS_RUNS = Path("/proc/sys/kernel/bpf_stats_enabled")
 _LOADER = Path(__file__).with_name("loader.py")
 
 
@@ -59,21 +60,31 @@ def start(request: Request, python: str = DISTRIBUTION_PYTHON) -> Session:
         with theirs:
             loader = _spawn(python, theirs)
         try:
-            wire.send(ours, dataclasses.asdict(request))
-            manifest, fds = wire.receive(ours)
-        except (ConnectionError, OSError):
+            return ask(ours, request)
+        except OSError:
             raise _loader_gone(loader) from None
         finally:
             _end(loader)
+
+
+def ask(sock: socket.socket, request: Request) -> Session:
+    """Send `request` to a loader and return a Session over its answer; raise OSError without."""
+    wire.send(sock, dataclasses.asdict(request))
+    manifest, fds = wire.receive(sock)
     if "error" in manifest:
         raise errors.retold(manifest["error"])
     return Session(manifest, fds)
 
 
+def loader_command(python: str, fd: int, *group: str) -> list[str]:
+    """Return how the loader is run for the socket `fd`, and for whom if that is not known."""
+    return [python, "-I", "-B", str(_LOADER), str(fd), *group]
+
+
 def _spawn(python: str, sock: socket.socket) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
-            [python, "-I", "-B", str(_LOADER), str(sock.fileno())],
+            loader_command(python, sock.fileno()),
             pass_fds=[sock.fileno()],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -200,10 +211,10 @@ class Session:
             os.close(link)
         self._links.clear()
 
-    def sample(self) -> Sample:
-        """Return what has been counted; quiet where two readings in a row were the same."""
+    def sample(self, tries: int = _QUIET_TRIES) -> Sample:
+        """Return what has been counted; quiet where two in a row of 1 + `tries` were the same."""
         before = self._read()
-        for _ in range(_QUIET_TRIES):
+        for _ in range(tries):
             after = self._read()
             if after == before:
                 return self._sample(after, quiet=True)
@@ -246,6 +257,7 @@ class Session:
             accounts={row.probe: self._account(block, row.probe, reading) for row in self.attached},
             **decode.counts(block, self._steps, {row.probe for row in self.attached}),
             events=self._events(block),
+            runs=self._runs(),
         )
 
     def _account(self, block: state.Block, probe: str, reading: _Reading) -> Account:
@@ -272,6 +284,22 @@ class Session:
             stale=stale,
             unmatched=counted["unmatched"],
         )
+
+    def _runs(self) -> dict[str, RunCounts]:
+        """Return what the programs of each probe took; nothing where the kernel does not count."""
+        if not _COUNTS_RUNS.exists() or _COUNTS_RUNS.read_text().strip() == "0":
+            return {}
+        told = {
+            probe: [program.counters() for program in programs]
+            for probe, programs in self._programs.items()
+        }
+        return {
+            probe: RunCounts(
+                sum(counters["run_cnt"] for counters in programs),
+                sum(counters["run_time_ns"] for counters in programs),
+            )
+            for probe, programs in told.items()
+        }
 
     def _events(self, block: state.Block) -> dict[str, EventCounts]:
         produced, lost = block.array("produced"), block.array("lost")
@@ -301,8 +329,12 @@ class _Program:
 
     def recursion_misses(self) -> int | None:
         """Return how often the kernel skipped it on re-entry; None where it does not say."""
+        return self.counters().get("recursion_misses")
+
+    def counters(self) -> dict[str, int]:
+        """Return all that the kernel counts of it; what a kernel does not say is not there."""
         self._info.seek(0)
-        return _numbers(self._info.read(4096)).get("recursion_misses")
+        return _numbers(self._info.read(4096))
 
 
 def drop_privileges() -> None:

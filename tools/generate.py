@@ -11,11 +11,20 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from rmapwatch.tools import model_rules, probe_pages, recording_pages, scenario_pages
+from rmapwatch.tools import (
+    dashboard,
+    metric_pages,
+    model_rules,
+    probe_pages,
+    recording_pages,
+    scenario_pages,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 
 GENERATED: tuple[tuple[str, Callable[[], str]], ...] = (
+    ("deploy/grafana/rmapwatch.json", dashboard.page),
+    ("docs/metrics.md", metric_pages.page),
     ("docs/model-rules.md", model_rules.page),
     ("docs/probes.md", probe_pages.probes),
     ("docs/kernels.md", probe_pages.kernels),

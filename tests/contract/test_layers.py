@@ -18,10 +18,11 @@ MAY_IMPORT = {
     "probes": {"errors", "kernels"},
     "collectors": {"errors", "kernels", "probes"},
     "recordings": {"errors", "kernels", "probes"},
+    "exporters": {"errors", "kernels", "probes", "collectors"},
     "model": {"kernels"},
     "views": {"errors", "kernels", "probes", "collectors", "recordings", "model"},
     "lab": {"errors", "kernels", "probes", "collectors", "recordings", "views", "model"},
-    "cli": {"errors", "kernels", "probes", "collectors", "recordings", "views", "lab"},
+    "cli": {"errors", "kernels", "probes", "collectors", "recordings", "exporters", "views", "lab"},
     "__main__": {"cli"},
 }
 # The model knows kernels by their semantics alone.

@@ -1,0 +1,202 @@
+"""
+How a metric is read from a Sample: from one of its tables, by labels, absent where it is None.
+
+Each class names a table of the Sample, and the member of its entries, and yields rows: the values
+of the metric's labels, and the value. A table is summed over the keys that are no label. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ..collectors.histograms import Bound
+from ..probes.sample import Sample
+from ..probes.state import SLOTS, count_bound, duration_bound_ns
+
+KEYS: Mapping[str, tuple[str, ...]] = {
+    "walks": ("op", "kind"),
+    "references": ("asked_by", "lru", "result"),
+    "decisions": ("lru", "decision"),
+    "batches": ("caller", "reclaimer"),
+    "stalls": ("reclaimer",),
+    "ages": ("ager",),
+    "isolations": ("algorithm", "list"),
+    "shrunk": ("algorithm",),
+    "deactivation": (),
+    "accounts": ("probe",),
+    "events": ("event",),
+    "runs": ("probe",),
+    "stray_steps": (),
+    "quiet": (),
+}
+"""
+The tables of a Sample, and what their keys are called as labels. A field that is none is taken for
+a table of one entry, or of none where it is None.
+"""
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """
+    Which slots of the kernel's histograms end a bucket that is shown, and in which unit.
+
+    ``bound``: slot to its inclusive upper bound; ``unit``: how many of these make one base unit;
+    ``told``: the limits in words.
+    """
+
+    slots: tuple[int, ...]
+    bound: Bound
+    unit: int
+    told: str
+
+    def limits(self) -> tuple[float, ...]:
+        """Return the inclusive upper bounds in base units, the infinite one apart."""
+        bounds = map(self.bound, self.slots)
+        return tuple(bound / self.unit for bound in bounds if bound is not None)
+
+    def cumulative(self, slots: Sequence[int]) -> tuple[int, ...]:
+        """Return how many values do not exceed each limit, and last how many there are."""
+        return (*(sum(slots[: slot + 1]) for slot in self.slots), sum(slots))
+
+
+DURATIONS = Buckets(
+    tuple(range(8, SLOTS - 1, 2)),
+    duration_bound_ns,
+    10**9,
+    "by a factor of 4 from 256 ns to 17 s",
+)
+COUNTS = Buckets(
+    tuple(range(SLOTS - 1)), count_bound, 1, "each number from 0 to 16, then powers of two to 2^22"
+)
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Cumulative counts by `Buckets`, and the sum of all values in base units."""
+
+    buckets: Buckets
+    counts: tuple[int, ...]
+    total: float
+
+
+Value = float | Histogram
+Row = tuple[tuple[str, ...], Value]
+
+
+class Figures(Protocol):
+    """Reads the rows of one metric."""
+
+    def rows(self, sample: Sample, labels: Sequence[str]) -> Iterator[Row]:
+        """Yield the values of `labels` and the value; nothing for what is not known."""
+
+
+@dataclass(frozen=True)
+class Each:
+    """
+    Member ``value`` of each entry of ``table`` ("": the entry itself).
+
+    ``where``: labels that it needs; ``unit``: how many of the value make one base unit.
+    """
+
+    table: str
+    value: str = ""
+    where: Mapping[str, str] = field(default_factory=dict)
+    unit: int = 1
+
+    def rows(self, sample: Sample, labels: Sequence[str]) -> Iterator[Row]:
+        """Yield a row per combination of labels."""
+        wanted = {labels.index(name): value for name, value in self.where.items()}
+        for key, entries in _grouped(sample, self.table, labels).items():
+            found = _sum(_member(entry, self.value) for entry in entries)
+            if found is not None and all(key[at] == value for at, value in wanted.items()):
+                yield key, found / self.unit
+
+
+@dataclass(frozen=True)
+class Split:
+    """Several members of each entry of ``table``: value of the metric's last label to member."""
+
+    table: str
+    values: Mapping[str, str]
+
+    def rows(self, sample: Sample, labels: Sequence[str]) -> Iterator[Row]:
+        """Yield a row per combination of labels and member."""
+        for last, value in self.values.items():
+            for key, found in Each(self.table, value).rows(sample, labels[:-1]):
+                yield (*key, last), found
+
+
+@dataclass(frozen=True)
+class Slots:
+    """A histogram of each entry of ``table``: members ``slots`` and ``total``."""
+
+    table: str
+    slots: str
+    total: str
+    buckets: Buckets
+
+    def rows(self, sample: Sample, labels: Sequence[str]) -> Iterator[Row]:
+        """Yield a row per combination of labels."""
+        for key, entries in _grouped(sample, self.table, labels).items():
+            found = [getattr(entry, self.slots) for entry in entries]
+            total = _sum(_member(entry, self.total) for entry in entries)
+            if None in found or total is None:
+                continue
+            counts = self.buckets.cumulative([sum(slot) for slot in zip(*found, strict=True)])
+            yield key, Histogram(self.buckets, counts, total / self.buckets.unit)
+
+
+@dataclass(frozen=True)
+class Attachments:
+    """1 for each probe that is attached, 0 for each that is not, with the reason."""
+
+    def rows(self, sample: Sample, labels: Sequence[str]) -> Iterator[Row]:
+        """Yield a row per probe that was asked for."""
+        for row in sample.attached:
+            yield (row.probe, row.symbol, row.mechanism, row.reason), 1
+        for probe, reason in sample.unavailable.items():
+            yield (probe, "", "", reason), 0
+
+
+@dataclass(frozen=True)
+class Build:
+    """1, labelled with what runs: ``version`` of rmapwatch, and the Sample's kernel and backend."""
+
+    version: str
+
+    def rows(self, sample: Sample, labels: Sequence[str]) -> Iterator[Row]:
+        """Yield the one row."""
+        yield (self.version, sample.release, sample.backend), 1
+
+
+def _grouped(sample: Sample, table: str, labels: Sequence[str]) -> dict[tuple[str, ...], list[Any]]:
+    """Return the entries of a table by the values of `labels`, a part of its keys."""
+    places = [KEYS[table].index(label) for label in labels]
+    found: dict[tuple[str, ...], list[Any]] = {}
+    for key, entry in _table(sample, table).items():
+        parts = key if isinstance(key, tuple) else (key,)
+        found.setdefault(tuple(parts[place] for place in places), []).append(entry)
+    return found
+
+
+def _table(sample: Sample, name: str) -> Mapping[Any, Any]:
+    found = getattr(sample, name)
+    if isinstance(found, Mapping):
+        return found
+    return {} if found is None else {(): found}
+
+
+def _member(entry: Any, path: str) -> int | None:
+    """Return a member, such as `ns`, or `stats.nr_dirty`; the sum where it is a mapping."""
+    found = entry
+    for name in filter(None, path.split(".")):
+        found = found[name] if isinstance(found, Mapping) else getattr(found, name)
+    return sum(found.values()) if isinstance(found, Mapping) else found
+
+
+def _sum(values: Iterator[int | None]) -> int | None:
+    """Return the sum; None where a part of it is not known."""
+    found = list(values)
+    return sum(value for value in found if value is not None) if None not in found else None
