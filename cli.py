@@ -17,6 +17,7 @@ from .kernels.facts import KernelFacts
 from .lab import cli as lab_cli
 from .probes import session
 from .views import explain, live, model_cli
+from .views.pace import Pace
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -67,7 +68,7 @@ def top(
 ) -> None:
     """Show what reverse-map walks and reference checks cost, live."""
     if replay is not None:
-        _replay(replay, once, as_json)
+        _replay(replay, once, as_json, interval)
         return
     try:
         attached = session.start(session.Request())
@@ -80,12 +81,12 @@ def top(
         return
     session.drop_privileges()
     if once:
-        live.one_frame(live.polled(attached, interval), as_json)
+        live.one_frame(live.polled(attached, Pace(interval)), as_json)
     else:
-        live.frames(live.polled(attached, interval), as_json)
+        live.watch(live.of(attached), interval, as_json)
 
 
-def _replay(folder: Path, once: bool, as_json: bool) -> None:
+def _replay(folder: Path, once: bool, as_json: bool, interval: float) -> None:
     from .recordings import reader, replay  # these load pyarrow
 
     recording = reader.Recording(folder)
@@ -95,7 +96,8 @@ def _replay(folder: Path, once: bool, as_json: bool) -> None:
     if once:
         live.one_frame(replay.whole(samples), as_json)
     else:
-        live.frames(replay.paced(samples), as_json)
+        feed = live.Feed(lambda pace: replay.paced(samples, sleep=pace.sleep), live=False)
+        live.watch(feed, interval, as_json)
 
 
 @app.command()
