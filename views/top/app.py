@@ -87,7 +87,8 @@ class Top(App[Exception]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f1,h,question_mark", "help", "Help", key_display="F1"),
-        Binding("f4,backslash,slash", "filter", "Filter", key_display="F4"),
+        # Before all others: what is typed next may be here already, and is meant for the filter.
+        Binding("f4,backslash,slash", "filter", "Filter", key_display="F4", priority=True),
         Binding("f6,greater_than_sign", "sort(1)", "Sort", key_display="F6"),
         Binding("less_than_sign", "sort(-1)", show=False),
         Binding("i,I", "invert", show=False),
@@ -251,7 +252,9 @@ class Top(App[Exception]):
         self._show_head()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Grey out what a recording has not: an interval of the user's choice."""
+        """Grey out what a recording has not; leave keys to the help and to an open filter."""
+        if action == "filter":
+            return len(self.screen_stack) == 1 and not self.query_one("#filter").display
         return None if action == "interval" and not self.feed.live else True
 
     def action_sort(self, step: int) -> None:
@@ -274,7 +277,7 @@ class Top(App[Exception]):
         """Ask for a text that the rows must have."""
         line = self.query_one("#filter", Input)
         line.display = True
-        self.screen.set_focus(line)  # at once: the next key may be here already
+        self.screen.set_focus(line)
 
     def action_no_filter(self) -> None:
         """Show every row again."""

@@ -35,6 +35,8 @@ class Help(Screen[None]):
 
     DEFAULT_CSS = "Help > Static { padding: 1 2; }"
 
+    _left = False
+
     def compose(self) -> ComposeResult:
         """Yield the text."""
         yield Static(_TEXT, markup=False)
@@ -42,4 +44,6 @@ class Help(Screen[None]):
     def on_key(self, event: Key) -> None:
         """Go back."""
         event.stop()
-        self.dismiss()
+        if not self._left:  # keys may come faster than the screen goes
+            self._left = True
+            self.dismiss()

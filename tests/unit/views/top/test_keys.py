@@ -97,6 +97,17 @@ def test_filter(key: str) -> None:
     drive(endless(TWO), play)
 
 
+def test_a_filter_may_hold_the_keys_that_open_it() -> None:
+    async def play(driven: Driven) -> None:
+        await driven.settle()
+        await driven.press("f4", "/", "\\", "q", "f4")
+        assert driven.lines()[-2] == "/\\q"
+        await driven.press("escape", "f1", "/")
+        assert "filter" not in driven.lines()[-2]
+
+    drive(endless(TWO), play)
+
+
 @pytest.mark.parametrize("key", ["P", "p", "space"])
 def test_pause(key: str) -> None:
     """A paused screen stands still, and then shows all that has come meanwhile."""
