@@ -144,6 +144,37 @@ def probes(
         Console().print(explain.table(rows, explained))
 
 
+@app.command()
+def doctor(
+    self_test: Annotated[
+        bool,
+        typer.Option("--self-test", help="Hold a harmless workload against what it must count."),
+    ] = False,
+    folder: Annotated[
+        Path, typer.Option("--folder", help="On a disk: where the self-test makes its file.")
+    ] = Path("/var/tmp"),
+    as_json: Json = False,
+) -> None:
+    """Show what is missing here, and the command that mends it."""
+    from .doctor import checks, host, selftest, show  # numpy
+
+    rows = checks.checks(host.read_host())
+    code = checks.exit_code(rows)
+    tested = selftest.run(folder) if self_test and not code else None
+    if as_json:
+        live.print_json(show.as_json(rows, tested))
+    else:
+        Console().print(show.screen(rows))
+        if tested is not None:
+            Console().print("", show.rules(tested), sep="\n")
+    if self_test and tested is None:
+        print("rmapwatch: no self-test: the probes cannot be attached here", file=sys.stderr)
+    if tested is not None and not all(rule.agrees for rule in tested):
+        code = errors.FAILED
+    if code:
+        raise typer.Exit(code)
+
+
 def _facts(path: str) -> KernelFacts:
     if path:
         return explain.saved_facts(path)

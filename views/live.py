@@ -9,16 +9,18 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from ..collectors.frame import Frame, frame
-from ..collectors.threads import CpuTimes, KernelThreads
 from ..probes.sample import Sample
 from ..probes.session import Session
 from . import plain
 from .pace import Pace
+
+if TYPE_CHECKING:
+    from ..collectors.threads import CpuTimes
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Feed:
 
 def of(attached: Session) -> Feed:
     """Return the feed of probes that are attached."""
+    from ..collectors.threads import KernelThreads  # psutil
+
     return Feed(lambda pace: polled(attached, pace), live=True, cpu=KernelThreads().read)
 
 

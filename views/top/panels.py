@@ -10,7 +10,7 @@ from ...collectors.frame import Frame
 from ...collectors.readings import ProbeReading
 from ..plain import duration, number
 
-WIDE = 100
+WIDE = 112
 """Terminal columns from which on the columns marked `wide` are shown too."""
 
 Row = tuple[Any, ...]
