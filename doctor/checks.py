@@ -109,7 +109,7 @@ def _lockdown(host: Host) -> Check:
 def _container(host: Host) -> Check:
     if host.container is None:
         return _ok("container", "none")
-    if host.tracefs is Access.ABSENT or host.headers is None:
+    if host.tracefs is Access.ABSENT or host.headers is Access.ABSENT:
         why = f"{host.container}: tracefs or the headers of the host are not in it"
         return _warning("container", why, _CONTAINER_OPTIONS)
     return _ok("container", f"{host.container}, with what is needed of the host")
@@ -149,8 +149,10 @@ _DIRECT = "CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS"
 
 
 def _headers(host: Host) -> Check:
-    if host.headers is not None:
-        return _ok("kernel headers", host.headers)
+    if host.headers is Access.READABLE:
+        return _ok("kernel headers", f"those of {host.release}")
+    if host.headers is Access.FORBIDDEN:
+        return _warning("kernel headers", "they cannot be looked at", "sudo rmapwatch doctor")
     return _told("kernel headers", needs.no_headers(host.release))
 
 

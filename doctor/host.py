@@ -52,7 +52,7 @@ class Host:
     distribution's Python; None where it cannot be imported, and ``bcc_error`` says why.
     ``lockdown``: none, integrity or confidentiality; None where the kernel does not tell.
     ``sysctls``: absent where not readable. ``container``: what kind, None outside one. ``config``:
-    empty where the kernel does not publish it. ``memlock_bytes``: None without a limit.
+    empty where it cannot be read. ``memlock_bytes``: None without a limit.
     """
 
     machine: str
@@ -61,7 +61,7 @@ class Host:
     capabilities: frozenset[str]
     btf: Access
     tracefs: Access
-    headers: str | None
+    headers: Access
     python: str
     bcc: str | None
     bcc_error: str
@@ -76,7 +76,6 @@ class Host:
 def read_host() -> Host:
     """Return this machine."""
     release = os.uname().release
-    headers = needs.headers(release)
     bcc, error = _bcc()
     limit = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
     return Host(
@@ -86,7 +85,7 @@ def read_host() -> Host:
         capabilities=_capabilities(),
         btf=_access(VMLINUX),
         tracefs=_tracefs(),
-        headers=str(headers) if headers else None,
+        headers=_headers(release),
         python=DISTRIBUTION_PYTHON,
         bcc=bcc,
         bcc_error=error,
@@ -94,7 +93,7 @@ def read_host() -> Host:
         container=_container(),
         memlock_bytes=None if limit == resource.RLIM_INFINITY else limit,
         sysctls={name: value for name in SYSCTLS if (value := _sysctl(name)) is not None},
-        config=read.config(CONFIG),
+        config=_config(),
         extras={name: importlib.util.find_spec(name) is not None for name in EXTRAS},
     )
 
@@ -116,6 +115,20 @@ def _tracefs() -> Access:
         return Access.ABSENT
     except PermissionError:
         return Access.FORBIDDEN
+
+
+def _headers(release: str) -> Access:
+    try:
+        return Access.READABLE if needs.headers(release) else Access.ABSENT
+    except PermissionError:
+        return Access.FORBIDDEN
+
+
+def _config() -> dict[str, str]:
+    try:
+        return read.config(CONFIG)
+    except PermissionError:
+        return {}
 
 
 def _capabilities() -> frozenset[str]:

@@ -14,7 +14,7 @@ FINE = Host(
     capabilities=frozenset(CAPABILITIES),
     btf=Access.READABLE,
     tracefs=Access.READABLE,
-    headers="/lib/modules/6.1.0-test/build",
+    headers=Access.READABLE,
     python="/usr/bin/python3",
     bcc="0.26.0",
     bcc_error="",
@@ -30,7 +30,7 @@ CONTAINER = replace(
     container="docker",
     capabilities=frozenset(),
     tracefs=Access.ABSENT,
-    headers=None,
+    headers=Access.ABSENT,
     memlock_bytes=65536,
 )
 
@@ -50,7 +50,7 @@ def test_everything_fine() -> None:
     [
         ({"machine": "aarch64"}, "machine", 4, "only x86_64", ""),
         (
-            {"headers": None}, "kernel headers", 4, "no headers of kernel 6.1.0-test",
+            {"headers": Access.ABSENT}, "kernel headers", 4, "no headers of kernel 6.1.0-test",
             "apt-get install -y linux-headers-6.1.0-test",
         ),
         (
@@ -94,6 +94,7 @@ def test_what_is_missing(change: dict, row: str, code: int, why: str, hint: str)
 @pytest.mark.parametrize(
     ("change", "row", "hint"),
     [
+        ({"headers": Access.FORBIDDEN}, "kernel headers", "sudo rmapwatch doctor"),
         ({"sysctls": {"kernel.kptr_restrict": 2}}, "kptr_restrict", "sysctl -w kernel.kptr"),
         ({"config": {}}, "kernel config", ""),
         (
@@ -140,7 +141,7 @@ def test_without_root_only_permission_is_missing() -> None:
 
 
 def test_without_root_what_needs_root_is_under_sudo() -> None:
-    user = replace(FINE, root=False, headers=None, extras={})
+    user = replace(FINE, root=False, headers=Access.ABSENT, extras={})
     code, rows = judged(user)
     assert code == 4
     assert rows["kernel headers"].hint == "sudo apt-get install -y linux-headers-6.1.0-test"
