@@ -17,6 +17,7 @@ from .lab import cli as lab_cli
 from .probes import service, session
 from .probes.sample import Sample
 from .views import explain, live, model_cli
+from .views.pace import Pace
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -67,7 +68,7 @@ def top(
 ) -> None:
     """Show what reverse-map walks and reference checks cost, live."""
     if replay is not None:
-        _replay(replay, once, as_json)
+        _replay(replay, once, as_json, interval)
         return
     try:
         attached = session.start(session.Request())
@@ -80,9 +81,9 @@ def top(
         return
     session.drop_privileges()
     if once:
-        live.one_frame(live.polled(attached, interval), as_json)
+        live.one_frame(live.polled(attached, Pace(interval)), as_json)
     else:
-        live.frames(live.polled(attached, interval), as_json)
+        live.watch(live.of(attached), interval, as_json)
 
 
 def _recorded(folder: Path) -> Iterator[Sample]:
@@ -95,14 +96,15 @@ def _recorded(folder: Path) -> Iterator[Sample]:
     return replay.samples(recording)
 
 
-def _replay(folder: Path, once: bool, as_json: bool) -> None:
+def _replay(folder: Path, once: bool, as_json: bool, interval: float) -> None:
     from .recordings import replay
 
     samples = _recorded(folder)
     if once:
         live.one_frame(replay.whole(samples), as_json)
     else:
-        live.frames(replay.paced(samples), as_json)
+        feed = live.Feed(lambda pace: replay.paced(samples, sleep=pace.sleep), live=False)
+        live.watch(feed, interval, as_json)
 
 
 @app.command()
@@ -191,6 +193,37 @@ def probes(
         live.print_json([dataclasses.asdict(row) for row in rows])
     else:
         Console().print(explain.table(rows, explained))
+
+
+@app.command()
+def doctor(
+    self_test: Annotated[
+        bool,
+        typer.Option("--self-test", help="Hold a harmless workload against what it must count."),
+    ] = False,
+    folder: Annotated[
+        Path, typer.Option("--folder", help="On a disk: where the self-test makes its file.")
+    ] = Path("/var/tmp"),
+    as_json: Json = False,
+) -> None:
+    """Show what is missing here, and the command that mends it."""
+    from .doctor import checks, host, selftest, show  # numpy
+
+    rows = checks.checks(host.read_host())
+    code = checks.exit_code(rows)
+    tested = selftest.run(folder) if self_test and not code else None
+    if as_json:
+        live.print_json(show.as_json(rows, tested))
+    else:
+        Console().print(show.screen(rows))
+        if tested is not None:
+            Console().print("", show.rules(tested), sep="\n")
+    if self_test and tested is None:
+        print("rmapwatch: no self-test: the probes cannot be attached here", file=sys.stderr)
+    if tested is not None and not all(rule.agrees for rule in tested):
+        code = errors.FAILED
+    if code:
+        raise typer.Exit(code)
 
 
 def _facts(path: str) -> KernelFacts:

@@ -40,7 +40,7 @@ def read_facts(wanted: Wanted, btf: Btf | None) -> KernelFacts:
         enums=btf.enums(wanted.enums) if btf else {},
         tracepoints=_tracepoints(wanted.tracepoints),
         data_symbols=tuple(sorted(wanted.data_symbols & symbols.keys())),
-        config=_config(wanted.config),
+        config=config(wanted.config),
         files=_files(wanted.files),
     )
 
@@ -95,7 +95,8 @@ def _fields(text: str) -> Iterator[tuple[str, tuple[int, int]]]:
             yield name, (int(offset), int(size))
 
 
-def _config(names: Iterable[str]) -> dict[str, str]:
+def config(names: Iterable[str]) -> dict[str, str]:
+    """Return the values of CONFIG_ options; empty where the kernel does not publish them."""
     wanted = set(names)
     pairs = (line.split("=", 1) for line in _config_text().splitlines() if "=" in line)
     return {key: value for key, value in pairs if key in wanted}

@@ -25,6 +25,7 @@ from ..probes.sample import Sample
 from ..recordings.reader import Recording
 from ..recordings.recorder import SESSION, Tape
 from ..views import explain, live
+from ..views.pace import Pace
 from . import agreement, exchange, guest
 from .exchange import EACH_LRU, ERROR, FRAMES, LEDGER, RECORDING, RESULT, WANTED
 from .rules.row import Run
@@ -172,12 +173,12 @@ def endless(scenario: Scenario, program: str) -> Iterator[None]:
 
 def top(scenario: Scenario, wanted: dict[str, Any]) -> None:
     """Show the live screen over the scenario, going on and on."""
-    samples = live.polled(session.start(session.Request()), wanted["interval"])
+    attached, interval = session.start(session.Request()), wanted["interval"]
     with endless(scenario, wanted["programs"][0]):
         if wanted["once"]:
-            live.one_frame(samples, wanted["json"])
+            live.one_frame(live.polled(attached, Pace(interval)), wanted["json"])
         else:
-            live.frames(samples, wanted["json"])
+            live.watch(live.of(attached), interval, wanted["json"])
 
 
 def main() -> int:

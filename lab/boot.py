@@ -133,7 +133,10 @@ def setup_script(kernel: LabKernel, out: Path) -> str:
 
 def command_script(argv: Sequence[str], out: Path, interactive: bool) -> str:
     """Return what the guest's init does: run the command, leave its exit status, reset."""
-    terminal = os.environ.get("TERM", "dumb") if interactive else "dumb"
+    terminal = {"TERM": os.environ.get("TERM", "dumb") if interactive else "dumb"}
+    if interactive and os.environ.get("NO_COLOR"):
+        terminal["NO_COLOR"] = "1"
+    settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in terminal.items())
     command = shlex.join(argv)
     if interactive:
         columns, rows = shutil.get_terminal_size()
@@ -148,7 +151,7 @@ mkfifo /run/output
 {{ /run/busybox cat /run/output > /dev/command; : > /run/flushed; }} &
 {command} < /dev/null > /run/output 2>&1"""
     return f"""\
-export PATH={_PATH} HOME=/root LANG=C.UTF-8 TERM={shlex.quote(terminal)}
+export PATH={_PATH} HOME=/root LANG=C.UTF-8 {settings}
 cd {shlex.quote(str(out))}
 : > /run/lab/started
 {run}

@@ -146,40 +146,29 @@ def _nothing(attached: Attached) -> Exception:
 
 def kernel() -> tuple[Btf, KernelFacts]:
     """Return the running kernel's BTF and facts; raise where it cannot be probed at all."""
-    from rmapwatch.errors import NothingAttachedError
     from rmapwatch.kernels.btf import Btf
     from rmapwatch.kernels.read import read_facts
-    from rmapwatch.probes import catalogue
+    from rmapwatch.probes import catalogue, needs
 
-    what = "this kernel cannot be probed"
     try:
         btf = Btf.of_kernel()
     except OSError as error:
-        raise NothingAttachedError(
-            what, f"it has no BTF: {error}", "boot a kernel with CONFIG_DEBUG_INFO_BTF=y"
-        ) from None
+        raise needs.no_btf(str(error)) from None
     try:
         return btf, read_facts(catalogue.WANTED, btf)
     except FileNotFoundError:
-        raise NothingAttachedError(
-            what,
-            "tracefs is not there: no function tracer, or it is not mounted",
-            "mount -t tracefs tracefs /sys/kernel/tracing",
-        ) from None
+        raise needs.no_tracefs() from None
+    except PermissionError:
+        raise needs.forbidden_tracefs(needs.lockdown()) from None
 
 
 def headers_present() -> None:
     """Raise where bcc would find no headers of the running kernel to compile against."""
-    from rmapwatch.errors import NothingAttachedError
+    from rmapwatch.probes import needs
 
     release = os.uname().release
-    build = Path("/lib/modules") / release / "build"
-    if not (build / "include").exists() and not Path("/sys/kernel/kheaders.tar.xz").exists():
-        raise NothingAttachedError(
-            "the probes cannot be compiled",
-            f"there are no headers of kernel {release} ({build} is missing)",
-            f"apt install linux-headers-{release}",
-        )
+    if needs.headers(release) is None:
+        raise needs.no_headers(release)
 
 
 def _possible_cpus() -> int:
@@ -190,15 +179,12 @@ def _possible_cpus() -> int:
 def compile_text(text: str) -> Any:
     """Return bcc's module of the C text; raise with the compiler's first error."""
     from rmapwatch.errors import NothingAttachedError
+    from rmapwatch.probes import needs
 
     try:
         import bcc
     except ImportError:
-        raise NothingAttachedError(
-            "the probes cannot be compiled",
-            f"{sys.executable} has no bcc",
-            "apt install python3-bpfcc",
-        ) from None
+        raise needs.no_bcc(sys.executable) from None
 
     class Module(bcc.BPF):  # type: ignore[misc]
         def _trace_autoload(self) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 
 from .. import errors
 from ..kernels.facts import KernelFacts
-from . import catalogue, decode, events, source, state, wire
+from . import catalogue, decode, events, needs, source, state, wire
 from .sample import Account, Attachment, EventCounts, RunCounts, Sample
 
 DISTRIBUTION_PYTHON = "/usr/bin/python3"
@@ -53,8 +53,7 @@ def start(request: Request, python: str = DISTRIBUTION_PYTHON) -> Session:
 
     Raise `NotPermittedError` without root and `NothingAttachedError` where nothing came of it.
     """
-    if os.geteuid() != 0:
-        raise errors.NotPermittedError("probes cannot be attached", "this needs root")
+    needs.require_root("probes cannot be attached")
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:
@@ -90,9 +89,7 @@ def _spawn(python: str, sock: socket.socket) -> subprocess.Popen[bytes]:
             stderr=subprocess.PIPE,
         )
     except OSError as error:
-        raise errors.NothingAttachedError(
-            "the loader does not start", str(error), "apt install python3 python3-bpfcc"
-        ) from None
+        raise needs.no_python(str(error)) from None
 
 
 def _end(loader: subprocess.Popen[bytes]) -> None:

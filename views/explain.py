@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from .. import errors
 from ..kernels import read
 from ..kernels.btf import VMLINUX, Btf
 from ..kernels.facts import KernelFacts
-from ..probes import catalogue
+from ..probes import catalogue, needs
 from ..probes.resolve import Candidate, Unavailable, resolve
 from .plain import ABSENT
 
@@ -31,18 +30,15 @@ class Resolved:
 
 def facts_here() -> KernelFacts:
     """Return the facts of the running kernel, each candidate really attached once."""
-    if os.geteuid() != 0:
-        raise errors.NotPermittedError("this kernel cannot be asked", "this needs root")
+    needs.require_root("this kernel cannot be asked")
     try:
         btf = Btf.of_kernel() if VMLINUX.exists() else None
         facts = read.read_facts(catalogue.WANTED, btf)
         return facts if btf is None else read.try_every_way(facts, btf, _candidates(facts))
     except FileNotFoundError:
-        raise errors.NothingAttachedError(
-            "this kernel cannot be probed",
-            "tracefs is not there: the kernel has no function tracer, or it is not mounted",
-            "mount -t tracefs tracefs /sys/kernel/tracing",
-        ) from None
+        raise needs.no_tracefs() from None
+    except PermissionError:
+        raise needs.forbidden_tracefs(needs.lockdown()) from None
 
 
 def _candidates(facts: KernelFacts) -> list[str]:

@@ -5,26 +5,70 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import os
 import sys
-import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.live import Live
 
 from ..collectors.frame import Frame, frame
 from ..probes.sample import Sample
 from ..probes.session import Session
 from . import plain
+from .pace import Pace
+
+if TYPE_CHECKING:
+    from ..collectors.threads import CpuTimes
 
 
-def polled(live: Session, interval: float) -> Iterator[Sample]:
-    """Yield a Sample now, and one more every `interval` seconds."""
-    yield live.sample()
-    while True:
-        time.sleep(interval)
-        yield live.sample()
+@dataclass(frozen=True)
+class Feed:
+    """
+    Where Samples come from: ``samples`` yields them, waiting in between as the `Pace` says.
+
+    ``live``: of this kernel, now, and without an end; otherwise they were recorded, and come as
+    they came then. ``cpu`` reads what the kernel's threads have used; None where nobody can tell.
+    """
+
+    samples: Callable[[Pace], Iterator[Sample]]
+    live: bool
+    cpu: Callable[[], CpuTimes] | None = None
+
+
+def of(attached: Session) -> Feed:
+    """Return the feed of probes that are attached."""
+    from ..collectors.threads import KernelThreads  # psutil
+
+    return Feed(lambda pace: polled(attached, pace), live=True, cpu=KernelThreads().read)
+
+
+def polled(attached: Session, pace: Pace) -> Iterator[Sample]:
+    """Yield a Sample now, and one more after each interval."""
+    yield attached.sample()
+    while pace.rest():
+        yield attached.sample()
+
+
+def watch(feed: Feed, interval: float, as_json: bool) -> None:
+    """Show frames until the user or the feed ends it, on a screen of their own where one can be."""
+    if as_json or not _has_screen():
+        frames(feed.samples(Pace(interval)), as_json)
+        return
+    from .top import app  # Textual is loaded only where it is used
+
+    last = app.show(feed, Pace(interval))
+    if last is not None:
+        show(last, as_json=False)
+
+
+def _has_screen() -> bool:
+    """Return whether stdin and stdout are a terminal that Textual can draw on."""
+    name = os.environ.get("TERM", "")
+    able = name not in ("", "dumb", "unknown") and not name.startswith("vt")
+    utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    return able and utf8 and sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def one_frame(samples: Iterator[Sample], as_json: bool) -> None:
@@ -35,21 +79,12 @@ def one_frame(samples: Iterator[Sample], as_json: bool) -> None:
 
 
 def frames(samples: Iterator[Sample], as_json: bool) -> None:
-    """Show frames until Ctrl-C or the last: in place on a terminal, otherwise one by one."""
-    if as_json:
-        for before, now in itertools.pairwise(samples):
-            show(frame(now, before), as_json)
-        return
-    console = Console()
-    shown = plain.screen(frame(before := next(samples)))
-    with Live(console=console, screen=console.is_terminal, auto_refresh=False) as screen:
-        screen.update(shown, refresh=True)
-        for now in samples:
-            shown = plain.screen(frame(now, before))
-            screen.update(shown, refresh=True)
-            before = now
-    if console.is_terminal:
-        console.print(shown)  # the screen of the frames is gone with the last
+    """Print frames one by one until Ctrl-C or the last; as JSON, those that have a length."""
+    first = next(samples)
+    if not as_json:
+        show(frame(first), as_json)
+    for before, now in itertools.pairwise(itertools.chain([first], samples)):
+        show(frame(now, before), as_json)
 
 
 def show(shown: Frame, as_json: bool) -> None:

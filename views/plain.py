@@ -52,9 +52,13 @@ def screen(frame: Frame) -> RenderableType:
     return Group(*parts)
 
 
+def window(frame: Frame) -> str:
+    """Return which time the figures of a frame are of."""
+    return f"last {frame.seconds:.1f} s" if frame.seconds else "since the probes were attached"
+
+
 def _title(frame: Frame) -> Text:
-    window = f"last {frame.seconds:.1f} s" if frame.seconds else "since the probes were attached"
-    return Text(f"rmapwatch  kernel {frame.kernel}  backend {frame.backend}  {window}")
+    return Text(f"rmapwatch  kernel {frame.kernel}  backend {frame.backend}  {window(frame)}")
 
 
 def _table(title: str, *columns: str, left: int = 1) -> Table:

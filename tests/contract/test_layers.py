@@ -21,8 +21,19 @@ MAY_IMPORT = {
     "exporters": {"errors", "kernels", "probes", "collectors"},
     "model": {"kernels"},
     "views": {"errors", "kernels", "probes", "collectors", "recordings", "model"},
+    "doctor": {"errors", "kernels", "probes"},
     "lab": {"errors", "kernels", "probes", "collectors", "recordings", "views", "model"},
-    "cli": {"errors", "kernels", "probes", "collectors", "recordings", "exporters", "views", "lab"},
+    "cli": {
+        "errors",
+        "kernels",
+        "probes",
+        "collectors",
+        "recordings",
+        "exporters",
+        "views",
+        "lab",
+        "doctor",
+    },
     "__main__": {"cli"},
 }
 # The model knows kernels by their semantics alone.
@@ -123,7 +134,7 @@ def test_the_loader_needs_the_standard_library_alone() -> None:
 
 
 def test_the_command_line_starts_without_what_is_slow_to_load() -> None:
-    slow = {"numpy", "matplotlib", "pyarrow"}
+    slow = {"numpy", "matplotlib", "psutil", "pyarrow", "textual"}
     code = f"import sys, rmapwatch.cli; sys.exit(bool({slow} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import itertools
 import json
 import os
 from pathlib import Path
@@ -12,10 +13,13 @@ from rmapwatch.collectors.frame import frame
 from rmapwatch.kernels.facts import KernelFacts
 from rmapwatch.probes import catalogue, rmap, source
 from rmapwatch.probes.resolve import resolve_all
+from rmapwatch.recordings.reader import Recording
 from rmapwatch.views import explain, plain
 from samples import sample
+from screen import Driven, drive, endless
 
 HERE = Path(__file__).parent
+FIXTURES = HERE.parent / "fixtures"
 FACTS = HERE.parent / "data" / "facts"
 
 
@@ -89,3 +93,20 @@ def test_the_first_frame_has_no_rate() -> None:
 def test_probes_explained(series: str) -> None:
     text = printed(explain.table(explain.resolved(kernel(series)), explained=True), width=120)
     hold(f"explain-{series}.txt", text)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=str)
+@pytest.mark.parametrize("kernel", ["6.1", "6.12"])
+def test_the_live_screen(kernel: str, size: tuple[int, int]) -> None:
+    """While a recording of a real kernel is replayed, without colour."""
+    samples = Recording(FIXTURES / f"fork-storm-{kernel}").samples()
+    text = ""
+
+    async def play(driven: Driven) -> None:
+        nonlocal text
+        await driven.settle()
+        text = "\n".join([*driven.lines(), ""])
+
+    drive(endless(itertools.islice(samples, 3)), play, size)
+    assert max(map(len, text.splitlines())) <= size[0]
+    hold(f"top-{kernel}-{size[0]}x{size[1]}.txt", text)

@@ -140,7 +140,7 @@ def test_without_bcc() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     said = one_line_and_a_hint(done, 4)
     assert "has no bcc" in said
-    assert "apt install python3-bpfcc" in said
+    assert "apt-get install -y python3-bpfcc" in said
 
 
 def test_without_headers() -> None:
@@ -153,7 +153,7 @@ def test_without_headers() -> None:
     )
     said = one_line_and_a_hint(done, 4)
     assert f"no headers of kernel {release}" in said
-    assert f"apt install linux-headers-{release}" in said
+    assert f"apt-get install -y linux-headers-{release}" in said
 
 
 def test_on_a_kernel_without_probes() -> None:

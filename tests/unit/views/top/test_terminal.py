@@ -1,0 +1,103 @@
+"""A real terminal (tmux): what a user sees, types, and has again on the screen afterwards."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+RECORDING = Path(__file__).parents[3] / "fixtures" / "fork-storm-6.1"
+DEADLINE_S = 30
+
+
+class Terminal:
+    """A terminal of 80x24 in which `rmapwatch top --replay` runs."""
+
+    def __init__(self, socket: Path, **environment: str) -> None:
+        self._tmux = ["tmux", "-S", str(socket), "-f", "/dev/null"]
+        settings = " ".join(f"{name}={value}" for name, value in environment.items())
+        top = f"{sys.executable} -m rmapwatch top --replay {RECORDING}"
+        # The shell takes Ctrl-C as well, when nobody takes it as a key.
+        command = f"trap : INT; {settings} {top}; echo it ended with $?; sleep 60"
+        self._ask("new-session", "-d", "-x", "80", "-y", "24", command)
+
+    def _ask(self, *words: str) -> str:
+        clean = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+        clean |= {"LC_ALL": "C.UTF-8", "SHELL": "/bin/sh"}
+        return subprocess.check_output([*self._tmux, *words], text=True, env=clean)
+
+    def press(self, *keys: str) -> None:
+        self._ask("send-keys", *keys)
+
+    def screen(self, *options: str) -> str:
+        return self._ask("capture-pane", "-p", *options)
+
+    def until(self, holds: Callable[[str], bool]) -> str:
+        """The screen as soon as it is as it should be."""
+        end = time.monotonic() + DEADLINE_S
+        while not holds(shown := self.screen()):
+            assert time.monotonic() < end, shown
+            time.sleep(0.05)
+        return shown
+
+    def close(self) -> None:
+        self._ask("kill-server")
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
+    opened = []
+
+    def opener(**environment: str) -> Terminal:
+        opened.append(Terminal(tmp_path / "socket", **environment))
+        return opened[-1]
+
+    yield opener
+    for each in opened:
+        each.close()
+
+
+def test_keys_and_a_clean_end(terminal: Callable[..., Terminal]) -> None:
+    shown = terminal()
+    shown.until(lambda text: "reference anon      5,130" in text)
+    shown.press("F6", ">", ">")
+    shown.until(lambda text: "reverse-map walks by op ↑" in text)
+    shown.press("F4", "unmap", "Enter")
+    shown.until(lambda text: "filter 'unmap'" in text and "reference anon" not in text)
+    shown.press("F1")
+    shown.until(lambda text: "sort the panel by its next" in text)
+    shown.press("x", "x")
+    shown.until(lambda text: "reverse-map walks by op" in text)
+    shown.press("P")
+    shown.until(lambda text: "PAUSED" in text)
+    assert "\x1b[36m" in shown.screen("-e")
+    shown.press("q")
+    left = shown.until(lambda text: "it ended with 0" in text)
+    assert "F10 Quit" not in left
+    assert "calls for memory" in left
+
+
+def test_ctrl_c_is_a_clean_end_too_and_no_colour_none(terminal: Callable[..., Terminal]) -> None:
+    shown = terminal(NO_COLOR="1")
+    shown.until(lambda text: "F10 Quit" in text)
+    escapes = shown.screen("-e")
+    assert "\x1b[7m" in escapes
+    assert not any(f"[{ground}{colour}" in escapes for ground in "349" for colour in "01234567")
+    assert "[38" not in escapes
+    assert "[48" not in escapes
+    shown.press("C-c")
+    shown.until(lambda text: "it ended with 0" in text)
+
+
+@pytest.mark.parametrize("name", ["dumb", "vt100"])
+def test_plain_frames_where_there_is_no_screen(
+    name: str, terminal: Callable[..., Terminal]
+) -> None:
+    shown = terminal(TERM=name)
+    shown.until(lambda text: "last 1.5 s" in text)
+    assert "F10" not in shown.screen()
+    shown.press("C-c")
+    shown.until(lambda text: "it ended with 130" in text)
