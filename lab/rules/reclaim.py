@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,17 +26,32 @@ def _looks(run: Run, first: int, last: int) -> npt.NDArray[np.void]:
     return checks[within & (checks["decision"] < len(DECISIONS))]
 
 
-def _used_once(name: str, looks: npt.NDArray[np.void]) -> Iterator[Agreement]:
+def _used_once(run: Run, name: str, looks: npt.NDArray[np.void]) -> Iterator[Agreement]:
     """
     Yield the rules of commit 645747462435 for pages that were used once.
 
-    Such a page is found used once, at most; that is not enough for it to be activated.
+    Such a page is found used once, at most; that is not enough for it to be activated. Where MGLRU
+    looks around a page that is found used, it marks that page itself as referenced before the
+    decision, which then is to activate it (mm/vmscan.c, lru_gen_look_around()).
     """
     used = looks[looks["result"] > 0]
     rule = f"{name}: a page used once is found used once"
     yield equal(rule, "looks", len(np.unique(used["index"])), len(used))
-    stays_out = int((looks["decision"] != _ACTIVATE).sum())
-    yield equal(f"{name}: no look activates it", "looks", len(looks), stays_out)
+    activated = looks["decision"] == _ACTIVATE
+    row = equal(f"{name}: no look activates it", "looks", len(looks), int((~activated).sum()))
+    marked = int((activated & _referenced(run, looks)).sum()) if run.lru == "mglru" else 0
+    if marked:
+        why = "MGLRU looked around it first, and marked it as referenced"
+        agrees = marked == int(activated.sum())
+        row = replace(row, agrees=agrees, explained=((why, marked),))
+    yield row
+
+
+def _referenced(run: Run, looks: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
+    """Return at which looks PG_referenced was set when the walk returned."""
+    bit = run.kernel.enums["pageflags"]["PG_referenced"]
+    mask: npt.NDArray[np.bool_] = looks["page_flags"] >> np.uint64(bit) & np.uint64(1) != 0
+    return mask
 
 
 def _used_by_two(name: str, looks: npt.NDArray[np.void]) -> Agreement:
@@ -67,7 +83,7 @@ def file_stream(run: Run) -> Iterator[Agreement]:
     working_set: Mapping[str, Any] = run.ledger["working_set"]
     looks = _looks(run, stream["first_index"], stream["last_index"])
     yield equal("stream: each page is read once", "pages", stream["pages"], stream["first_faults"])
-    yield from _used_once("stream", looks)
+    yield from _used_once(run, "stream", looks)
     yield _left("stream", looks, stream["pages"], stream["resident"])
     yield _stayed(run.lru, working_set["refaults"], working_set["uses"])
     looks = _looks(run, working_set["first_index"], working_set["last_index"])
@@ -87,6 +103,6 @@ def working_set(run: Run) -> Iterator[Agreement]:
         hot = _looks(run, region["first_index"], region["first_cold_index"] - 1)
         yield _used_by_two(kind, hot)
         cold = _looks(run, region["first_cold_index"], region["last_index"])
-        yield from _used_once(f"{kind}, used once", cold)
+        yield from _used_once(run, f"{kind}, used once", cold)
         yield _left(f"{kind}, used once", cold, ledger["cold"], region["cold_resident"])
     yield _stayed(run.lru, ledger["hot_refaults"], 4 * ledger["rounds"] * ledger["hot"])

@@ -1,10 +1,12 @@
 """The rules of what goes and what stays: each fails on the one thing made wrong."""
 
+from dataclasses import replace
+
 import pytest
 from rmapwatch.lab.rules.reclaim import file_stream, working_set
 from rmapwatch.probes.events import UNSEEN
 from rmapwatch.probes.reclaim import DECISIONS
-from samples import records, run
+from samples import KERNEL, records, run
 
 KEEP, ACTIVATE, RECLAIM, CLEAN = map(
     DECISIONS.index, ("keep", "activate", "reclaim", "reclaim_clean")
@@ -67,6 +69,18 @@ def test_checks_that_decide_nothing_do_not_count() -> None:
 
 def test_no_look_is_no_agreement() -> None:
     assert verdicts(file_stream, [], LEDGER)[1:3] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("lru", "flags", "agrees"), [("mglru", 4, True), ("mglru", 2, False), ("classic", 4, False)]
+)
+def test_a_page_that_mglru_marked_itself(lru: str, flags: int, agrees: bool) -> None:
+    rows = [*stream(), {**look(504, 1, ACTIVATE), "page_flags": flags}]
+    kernel = replace(KERNEL, enums={"pageflags": {"PG_referenced": 2}})
+    found = run(LEDGER, reference=records("reference", rows), lru=lru, kernel=kernel)
+    [row] = [row for row in file_stream(found) if row.rule == "stream: no look activates it"]
+    assert (row.predicted, row.observed, row.agrees) == (8, 7, agrees)
+    assert [count for _, count in row.explained] == ([1] if agrees else [])
 
 
 def test_mglru_makes_no_promise_of_refaults() -> None:
