@@ -39,11 +39,10 @@ def _used_once(run: Run, name: str, looks: npt.NDArray[np.void]) -> Iterator[Agr
     yield equal(rule, "looks", len(np.unique(used["index"])), len(used))
     activated = looks["decision"] == _ACTIVATE
     row = equal(f"{name}: no look activates it", "looks", len(looks), int((~activated).sum()))
-    marked = int((activated & _referenced(run, looks)).sum()) if run.lru == "mglru" else 0
-    if marked:
+    if run.lru == "mglru" and activated.any():
         why = "MGLRU looked around it first, and marked it as referenced"
-        agrees = marked == int(activated.sum())
-        row = replace(row, agrees=agrees, explained=((why, marked),))
+        marked = int((activated & _referenced(run, looks)).sum())
+        row = replace(row, agrees=marked == int(activated.sum()), explained=((why, marked),))
     yield row
 
 
