@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,20 +24,23 @@ errors.door(lambda: service.connect(session.Request(probes=()), Path(sys.argv[1]
 
 
 @pytest.fixture(scope="module")
-def loader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("loader")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)
-    path = folder / "loader.sock"
+def loader() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield from listening(Path(folder) / "loader.sock")
+
+
+def listening(path: Path) -> Iterator[Path]:
+    """Let anyone connect to a loader at `path`, while it is in use."""
     command = [
         "systemd-socket-activate", "--accept", f"--listen={path}",
         sys.executable, "-m", "rmapwatch", "loader", "--group", GROUP,
     ]  # fmt: skip
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as listening:
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as waiting:
         until(path.exists)
         path.chmod(0o666)  # so that it is the loader who refuses
         yield path
-        listening.terminate()
+        waiting.terminate()
 
 
 def test_who_is_not_in_the_group_is_refused(loader: Path) -> None:
