@@ -17,6 +17,8 @@ from ..errors import RmapwatchError
 _CGROUPS = Path("/sys/fs/cgroup")
 _CONTROL = Path("/run/lab/command.sh")
 _DAMON_STAT = Path("/sys/module/damon_stat/parameters/enabled")
+_KHUGEPAGED_SLEEP = Path("/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs")
+_AN_HOUR_MS = "3600000"
 _LRU_GEN = Path("/sys/kernel/mm/lru_gen/enabled")
 _REFRESH = Path("/proc/sys/vm/stat_refresh")
 
@@ -44,13 +46,16 @@ def require_guest() -> None:
 
 def rest() -> None:
     """
-    Stop what walks reverse maps of its own accord, so that a workload's counts are its own.
+    Stop what touches pages of its own accord, so that a workload's counts are its own.
 
-    Kernels that have DAMON's statistics sample pages all the time.
+    Kernels that have DAMON's statistics sample pages all the time; khugepaged reads pages of a file
+    back in that were reclaimed, to make huge ones of all.
     """
     require_guest()
     if _DAMON_STAT.exists():
         _DAMON_STAT.write_text("N")
+    if _KHUGEPAGED_SLEEP.exists():
+        _KHUGEPAGED_SLEEP.write_text(_AN_HOUR_MS)
 
 
 def zram_swap(size_bytes: int) -> None:
