@@ -14,7 +14,7 @@ from rich.console import Console
 from . import __version__, errors
 from .kernels.facts import KernelFacts
 from .lab import cli as lab_cli
-from .probes import service, session
+from .probes import catalogue, service, session
 from .probes.sample import Sample
 from .views import explain, live, model_cli
 from .views.pace import Pace
@@ -33,6 +33,12 @@ app.add_typer(model_cli.app, name="model")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Interval = Annotated[
     float, typer.Option("--interval", "-i", min=0.5, max=3600, help="Seconds between frames.")
+]
+Steps = Annotated[
+    bool,
+    typer.Option(
+        "--steps", help="Watch every VMA that walks look at, of use or not: a program for each."
+    ),
 ]
 
 
@@ -57,6 +63,7 @@ def top(
     once: Annotated[bool, typer.Option("--once", help="Print one frame and exit.")] = False,
     as_json: Json = False,
     interval: Interval = 2.0,
+    steps: Steps = False,
     or_lab: Annotated[
         bool,
         typer.Option("--or-lab", help="Where this kernel cannot be probed, show one of the lab."),
@@ -71,7 +78,7 @@ def top(
         _replay(replay, once, as_json, interval)
         return
     try:
-        attached = session.start(session.Request())
+        attached = session.start(session.Request(probes=catalogue.names(steps)))
     except errors.RmapwatchError as refused:
         if not or_lab:
             raise
@@ -116,6 +123,7 @@ def record(
     interval: Annotated[
         float, typer.Option("--interval", "-i", min=0.1, max=3600, help="Seconds between samples.")
     ] = 2.0,
+    steps: Steps = False,
     command: Annotated[
         list[str] | None, typer.Argument(help="Record while this runs: -- COMMAND ...")
     ] = None,
@@ -125,7 +133,7 @@ def record(
 
     request = recorder.Request(out, interval, duration, tuple(command or ()))
     request.check()
-    attached = session.start(recorder.SESSION)
+    attached = session.start(dataclasses.replace(recorder.SESSION, probes=catalogue.names(steps)))
     session.drop_privileges()
     print(f"rmapwatch: recording to {out}; Ctrl-C ends it", file=sys.stderr)
     status = recorder.record(attached, request)

@@ -6,16 +6,22 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..probes.sample import Sample
-from . import reclaim, walks
+from . import failures, ksm, reclaim, walks
 from .readings import (
     AgeReading,
     BatchReading,
     DecisionReading,
     EventReading,
+    FailureReading,
+    HandlerReading,
     IsolationReading,
+    KsmReading,
     ProbeReading,
     ReferenceReading,
+    ScanReading,
+    SignalReading,
     StallReading,
+    SwapinReading,
     WalkReading,
 )
 
@@ -39,6 +45,12 @@ class Frame:
     stalls: list[StallReading]
     ages: list[AgeReading]
     isolations: list[IsolationReading]
+    ksm_pages: list[KsmReading]
+    ksm_scans: list[ScanReading]
+    ksm_swapins: list[SwapinReading]
+    failures: list[FailureReading]
+    handled: list[HandlerReading]
+    signals: list[SignalReading]
     probes: list[ProbeReading]
     events: list[EventReading]
 
@@ -65,6 +77,12 @@ def frame(sample: Sample, last: Sample | None = None) -> Frame:
         stalls=reclaim.stalls(sample, last),
         ages=reclaim.ages(sample, last),
         isolations=reclaim.isolations(sample, last),
+        ksm_pages=ksm.pages(sample, last),
+        ksm_scans=ksm.scans(sample, last),
+        ksm_swapins=ksm.swapins(sample, last),
+        failures=failures.failures(sample, last),
+        handled=failures.handled(sample, last),
+        signals=failures.signals(sample, last),
         probes=walks.probes(sample),
         events=walks.events(sample),
     )

@@ -11,7 +11,8 @@ class WalkReading:
     Walks of one op and kind over a window; None where the kernel or the probes do not tell.
 
     ``vmas``: VMAs entered; ``ptes``: page-table entries found, changed or restored; ``seconds``:
-    wall time inside walks; ``p50`` and ``p99``: seconds a walk, interpolated in log2 slots.
+    wall time inside walks; ``looked_at``: VMAs found on the way, of use or not; ``p50`` and
+    ``p99``: seconds a walk, interpolated in log2 slots.
     """
 
     op: str
@@ -24,6 +25,7 @@ class WalkReading:
     p99: float | None
     vmas_p99: float | None
     bailouts: int | None
+    looked_at: int | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,64 @@ class AgeReading:
     calls: int
     seconds: float
     p99: float | None
+
+
+@dataclass(frozen=True)
+class KsmReading:
+    """Mergeable pages over a window: what happened to them (`probes.ksm.PAGES`)."""
+
+    event: str
+    pages: int
+
+
+@dataclass(frozen=True)
+class SwapinReading:
+    """Pages swapped in over a window: mapped as they are, or a copy (`probes.ksm.SWAPINS`)."""
+
+    outcome: str
+    pages: int
+
+
+@dataclass(frozen=True)
+class ScanReading:
+    """Passes of ksmd that ended in a window, and their wall time, its sleeps included."""
+
+    passes: int
+    seconds: float
+    p99: float | None
+
+
+@dataclass(frozen=True)
+class FailureReading:
+    """Memory failures over a window, by what the page was and what came of it."""
+
+    page_type: str
+    result: str
+    failures: int
+
+
+@dataclass(frozen=True)
+class HandlerReading:
+    """
+    Calls over a window to handle a failure, or a page before it fails, or to find who maps it.
+
+    ``errors``: calls that returned one; None where the call has no result.
+    """
+
+    handler: str
+    calls: int
+    errors: int | None
+    seconds: float
+    p99: float | None
+
+
+@dataclass(frozen=True)
+class SignalReading:
+    """Signals to processes that map a failed page, over a window."""
+
+    signal: str
+    code: str
+    signals: int
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-
-from ..probes.sample import BatchCounts, CallCounts, IsolationCounts, Sample
+from ..probes.sample import BatchCounts, IsolationCounts, Sample
 from ..probes.state import duration_bound_ns
+from .calls import costs
 from .histograms import difference, quantile
 from .readings import AgeReading, BatchReading, DecisionReading, IsolationReading, StallReading
 
@@ -58,27 +57,13 @@ def decisions(sample: Sample, last: Sample | None = None) -> list[DecisionReadin
 def stalls(sample: Sample, last: Sample | None = None) -> list[StallReading]:
     """Return the calls for memory between `last` (None: the start) and `sample`."""
     before = last.stalls if last else {}
-    return [StallReading(name, *cost) for name, cost in _costs(sample.stalls, before)]
+    return [StallReading(name, *cost) for name, cost in costs(sample.stalls, before)]
 
 
 def ages(sample: Sample, last: Sample | None = None) -> list[AgeReading]:
     """Return the calls that make pages older between `last` (None: the start) and `sample`."""
     before = last.ages if last else {}
-    return [AgeReading(name, *cost) for name, cost in _costs(sample.ages, before)]
-
-
-def _costs(
-    now: Mapping[str, CallCounts], before: Mapping[str, CallCounts]
-) -> Iterator[tuple[str, tuple[int, float, float | None]]]:
-    """Yield by name: calls, seconds in them, and the seconds that 99 % of them do not exceed."""
-    for name, counted in now.items():
-        then = before.get(name)
-        calls = counted.calls - (then.calls if then else 0)
-        if calls:
-            slots = difference(counted.ns_slots, then.ns_slots if then else None)
-            p99 = quantile(0.99, slots, duration_bound_ns)
-            seconds = (counted.ns - (then.ns if then else 0)) / _NS
-            yield name, (calls, seconds, p99 / _NS if p99 is not None else None)
+    return [AgeReading(name, *cost) for name, cost in costs(sample.ages, before)]
 
 
 _NO_ISOLATION = IsolationCounts(0, 0, 0)

@@ -38,6 +38,7 @@ def _row(op: str, kind: str, now: WalkCounts, before: WalkCounts | None) -> Walk
         p99=p99 / _NS if p99 is not None else None,
         vmas_p99=_vmas_p99(now.vmas_slots, before.vmas_slots if before else None),
         bailouts=now.bailouts - (before.bailouts if before else 0) if op == "reference" else None,
+        looked_at=_since(now.looked_at, before.looked_at if before else None),
     )
 
 

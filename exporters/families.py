@@ -15,9 +15,10 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from ..probes.sample import Sample
-from . import metrics
+from . import metric as kinds
 from .figures import Histogram, Row
-from .metrics import METRICS, Metric
+from .metric import Metric
+from .metrics import METRICS
 
 
 def families(sample: Sample) -> Iterator[Family]:
@@ -29,9 +30,9 @@ def families(sample: Sample) -> Iterator[Family]:
 
 
 def _family(metric: Metric, rows: Iterable[Row]) -> Family:
-    if metric.kind == metrics.HISTOGRAM:
+    if metric.kind == kinds.HISTOGRAM:
         return _histogram(metric, rows)
-    kind = CounterMetricFamily if metric.kind == metrics.COUNTER else GaugeMetricFamily
+    kind = CounterMetricFamily if metric.kind == kinds.COUNTER else GaugeMetricFamily
     found: CounterMetricFamily | GaugeMetricFamily
     found = kind(metric.name, metric.help, labels=metric.labels)
     for labels, value in rows:

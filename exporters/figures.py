@@ -25,6 +25,13 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "isolations": ("algorithm", "list"),
     "shrunk": ("algorithm",),
     "deactivation": (),
+    "ksm.pages": ("event",),
+    "ksm.swapins": ("outcome",),
+    "ksm.scans": (),
+    "failures.actions": ("page_type", "result"),
+    "failures.handled": ("handler",),
+    "failures.errors": ("handler",),
+    "failures.signals": ("signal", "code"),
     "accounts": ("probe",),
     "events": ("event",),
     "runs": ("probe",),
@@ -32,8 +39,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "quiet": (),
 }
 """
-The tables of a Sample, and what their keys are called as labels. A field that is none is taken for
-a table of one entry, or of none where it is None.
+The tables of a Sample, or of a part of it, and what their keys are called as labels. A field that
+is none is taken for a table of one entry, or of none where it is None.
 """
 
 
@@ -182,7 +189,9 @@ def _grouped(sample: Sample, table: str, labels: Sequence[str]) -> dict[tuple[st
 
 
 def _table(sample: Sample, name: str) -> Mapping[Any, Any]:
-    found = getattr(sample, name)
+    found: Any = sample
+    for part in name.split("."):
+        found = None if found is None else getattr(found, part)
     if isinstance(found, Mapping):
         return found
     return {} if found is None else {(): found}

@@ -7,49 +7,22 @@ one prefix, base units, `_total` for what only grows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from .. import __version__
+from . import memory
 from .figures import (
     COUNTS,
     DURATIONS,
     Attachments,
     Build,
     Each,
-    Figures,
     Slots,
     Split,
 )
-
-COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
+from .metric import COUNTER, GAUGE, HISTOGRAM, Metric
 
 _WALKS = "rmap_walk_anon, rmap_walk_file, rmap_walk_ksm in mm/rmap.c and mm/ksm.c"
 _BATCH = "shrink_folio_list (shrink_page_list) and its struct reclaim_stat"
 _RECLAIM = "balance_pgdat, try_to_free_pages, try_to_free_mem_cgroup_pages"
-
-
-@dataclass(frozen=True)
-class Metric:
-    """
-    A metric, and how it is read from a Sample.
-
-    ``source``: where in the kernel the value comes from; "" for what rmapwatch says of itself.
-    ``area``: the part of the dashboard that it belongs to. ``title``: its panel there.
-    """
-
-    name: str
-    kind: str
-    labels: tuple[str, ...]
-    summary: str
-    source: str
-    figures: Figures
-    area: str
-    title: str
-
-    @property
-    def help(self) -> str:
-        """The HELP text: what it is, and the kernel source of the value."""
-        return f"{self.summary} Source: {self.source}." if self.source else self.summary
 
 
 WALKS = (
@@ -92,6 +65,16 @@ WALKS = (
         Slots("walks", "ptes_slots", "ptes", COUNTS),
         "Walks",
         "Page table entries a walk found",
+    ),
+    Metric(
+        "rmapwatch_walk_vmas_looked_at_total",
+        COUNTER,
+        ("op", "kind"),
+        "VMAs that walks looked at, of use or not; only where --steps asked for it.",
+        "anon_vma_interval_tree_iter_first, _next (anon_rmap_tree_iter_first, _next)",
+        Each("walks", "looked_at"),
+        "Walks",
+        "VMAs looked at",
     ),
     Metric(
         "rmapwatch_walk_lock_bailouts_total",
@@ -380,4 +363,4 @@ PROBES = (
     ),
 )
 
-METRICS: tuple[Metric, ...] = WALKS + REFERENCES + RECLAIM + PROBES
+METRICS: tuple[Metric, ...] = WALKS + REFERENCES + RECLAIM + memory.KSM + memory.FAILURES + PROBES

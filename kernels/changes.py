@@ -117,6 +117,11 @@ class Defined:
 DEFINED = {
     "VM_LOCKED": Defined(1 << 13, "include/linux/mm.h"),
     "MEMCG_RECLAIM_PROACTIVE": Defined(1 << 2, "include/linux/swap.h"),
+    "STABLE_FLAG": Defined(0x200, "mm/ksm.c"),
+    "PAGE_MAPPING_KSM": Defined(3, "include/linux/page-flags.h"),
+    "PTE_PFN_MASK": Defined((1 << 52) - (1 << 12), "arch/x86/include/asm/pgtable_types.h"),
+    "BUS_MCEERR_AR": Defined(4, "include/uapi/asm-generic/siginfo.h"),
+    "BUS_MCEERR_AO": Defined(5, "include/uapi/asm-generic/siginfo.h"),
 }
 
 
@@ -179,6 +184,13 @@ CHANGES = table(
             subject="mm/rmap: add try_to_unmap_poisoned_hugetlb_one",
             since="after v6.12",
             seen_by=has_function("try_to_unmap_poisoned_hugetlb_one"),
+        ),
+        Change(
+            "ksm_walk_by_index",
+            commit="",
+            subject="rmap_walk_ksm() searches an anon_vma's tree for the page's own index alone",
+            since="v7.0 or later",
+            seen_by=has_member("ksm_rmap_item", "linear_page_index"),
         ),
         # What follows alters meaning, and is applied in `semantics.py`. Where a change leaves no
         # trace of its own, a neighbour of the same release is asked, and the row says so.

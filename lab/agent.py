@@ -14,13 +14,13 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from .. import errors
 from ..collectors.frame import frame, frames
-from ..probes import events, session
+from ..probes import catalogue, events, session
 from ..probes.sample import Sample
 from ..recordings.reader import Recording
 from ..recordings.recorder import SESSION, Tape
@@ -48,6 +48,7 @@ def prepare(scenarios: Sequence[Scenario]) -> None:
         guest.zram_swap(swap)
     if disk := max(scenario.disk_bytes for scenario in scenarios):
         guest.zram_disk(disk)
+    guest.load({module for scenario in scenarios for module in scenario.modules})
 
 
 def run_all(
@@ -60,7 +61,8 @@ def run_all(
     that breaks down leaves its error, and the next has its turn.
     """
     say("compiling and attaching the probes")
-    attached = session.start(SESSION)
+    steps = any(scenario.steps for scenario in scenarios)
+    attached = session.start(replace(SESSION, probes=catalogue.names(steps)))
     there, results = guest.lrus(), []
     for scenario, program in zip(scenarios, programs, strict=True):
         for chosen in _lrus(scenario, there, lru):
@@ -173,7 +175,8 @@ def endless(scenario: Scenario, program: str) -> Iterator[None]:
 
 def top(scenario: Scenario, wanted: dict[str, Any]) -> None:
     """Show the live screen over the scenario, going on and on."""
-    attached, interval = session.start(session.Request()), wanted["interval"]
+    request = session.Request(probes=catalogue.names(scenario.steps))
+    attached, interval = session.start(request), wanted["interval"]
     with endless(scenario, wanted["programs"][0]):
         if wanted["once"]:
             live.one_frame(live.polled(attached, Pace(interval)), wanted["json"])

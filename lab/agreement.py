@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..probes import rmap
+from ..probes import ksm, rmap
 from ..probes.sample import Sample
 from . import rules
 from .rules import counters as kernel_counters
@@ -23,6 +23,7 @@ def every_rule(run: Run, scenario_rules: str) -> list[Agreement]:
         *accounts(run.sample),
         *losses(run.sample),
         *counters(run.sample, run.records),
+        *pages_of_ksm(run.sample, run.records),
         *batches(run.sample),
         *kernel_counters.vmstat(run),
         *kernel_counters.memory_stat(run),
@@ -63,6 +64,23 @@ def counters(sample: Sample, records: Records) -> Iterator[Agreement]:
             if counted.vmas is not None:
                 vmas = int(told["vmas"][told["vmas"] >= 0].sum())
                 yield equal(f"{name}: VMAs counted = told", "VMAs", counted.vmas, vmas)
+            if counted.looked_at is not None:
+                looks = int(told["looked_at"][told["looked_at"] >= 0].sum())
+                rule = f"{name}: VMAs looked at, counted = told"
+                yield equal(rule, "VMAs", counted.looked_at, looks)
+
+
+def pages_of_ksm(sample: Sample, records: Records) -> Iterator[Agreement]:
+    """Yield: what KSM did to pages is what events tell, where none is lost; removals apart."""
+    if sample.ksm is None or sample.events["ksm"].lost:
+        return
+    for name in (*ksm.PAGES, "copied"):
+        if name == "removed":  # those of a page that is gone are counted, and told by no event
+            continue
+        counted = sample.ksm.pages.get(name, sample.ksm.swapins.get(name, 0))
+        told = int((records["ksm"]["what"] == ksm.WHAT.index(name)).sum())
+        if counted or told:
+            yield equal(f"KSM pages {name}: counted = told by events", "pages", counted, told)
 
 
 def batches(sample: Sample) -> Iterator[Agreement]:

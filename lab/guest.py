@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -100,6 +100,13 @@ def lrus() -> tuple[str, ...]:
     if not _LRU_GEN.exists():
         return (lru(),)
     return LRUS[::-1] if lru() == "mglru" else LRUS
+
+
+def load(modules: Iterable[str]) -> None:
+    """Load modules of the kernel."""
+    require_guest()
+    for module in modules:
+        _run("modprobe", module)
 
 
 def choose_lru(algorithm: str) -> None:

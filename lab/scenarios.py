@@ -18,7 +18,8 @@ class Scenario:
     ``seed_rows``: which of the ten systems it provokes. ``rules``: the name in `rules` of what
     must hold beside the rules for every run. ``swap_bytes``: compressed swap that it needs.
     ``disk_bytes``: size of the file system at `guest.DISK` that it needs. ``reclaims``: what it
-    shows depends on the LRU.
+    shows depends on the LRU. ``modules``: of the kernel. ``steps``: run with the probes that see
+    what walks look at.
     """
 
     name: str
@@ -31,6 +32,8 @@ class Scenario:
     swap_bytes: int = 0
     disk_bytes: int = 0
     reclaims: bool = False
+    modules: tuple[str, ...] = ()
+    steps: bool = False
 
 
 _ON_DISK = ("--directory", str(DISK))
@@ -72,6 +75,65 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 swap_bytes=256 << 20,
                 disk_bytes=64 << 20,
                 reclaims=True,
+            ),
+            Scenario(
+                name="ksm-merge",
+                summary="7 processes hold the same 101 pages; one writes to 13 of them",
+                seed_rows=(5, 7),
+                workload="ksm_merge",
+                arguments=("--processes", "7", "--pages", "101", "--cow", "13"),
+                endless=("--processes", "7", "--pages", "101", "--duration", "86400"),
+                rules="ksm_merge",
+            ),
+            Scenario(
+                name="ksm-fork",
+                summary="11 KSM pages, mapped 3 times by a process and by each of its 5 children",
+                seed_rows=(4, 5),
+                workload="ksm_fork",
+                arguments=("--pages", "11", "--copies", "3", "--children", "5"),
+                endless=("--duration", "86400"),
+                rules="ksm_fork",
+            ),
+            Scenario(
+                name="ksm-swap",
+                summary="101 KSM pages of 5 processes are swapped out, and all come back",
+                seed_rows=(6,),
+                workload="ksm_swap",
+                arguments=("--processes", "5", "--pages", "101"),
+                endless=("--duration", "86400"),
+                rules="ksm_swap",
+                swap_bytes=256 << 20,
+            ),
+            Scenario(
+                name="ksm-stall",
+                summary="a KSM page mapped 31 times by a process of 5003 VMAs is moved away",
+                seed_rows=(5,),
+                workload="ksm_stall",
+                arguments=("--vmas", "5003", "--pages", "31"),
+                endless=("--vmas", "5003", "--pages", "31", "--duration", "86400"),
+                rules="ksm_stall",
+                steps=True,
+            ),
+            Scenario(
+                name="hwpoison",
+                summary="pages of every kind fail; each process writes down what it is told",
+                seed_rows=(8, 10),
+                workload="hwpoison",
+                arguments=_ON_DISK,
+                endless=("--duration", "86400", *_ON_DISK),
+                rules="hwpoison",
+                disk_bytes=64 << 20,
+                modules=("hwpoison_inject",),
+            ),
+            Scenario(
+                name="soft-offline",
+                summary="31 anonymous and 31 file pages of 3 processes are moved away",
+                seed_rows=(4, 8),
+                workload="soft_offline",
+                arguments=("--processes", "3", "--pages", "31", *_ON_DISK),
+                endless=("--duration", "86400", *_ON_DISK),
+                rules="soft_offline",
+                disk_bytes=64 << 20,
             ),
         )
     }

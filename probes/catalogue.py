@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from ..kernels import changes
 from ..kernels.facts import Wanted
-from . import reclaim, rmap
+from . import ksm, memory_failure, reclaim, rmap
 from .spec import ProbePoint
 
-POINTS: tuple[ProbePoint, ...] = rmap.POINTS + reclaim.POINTS
-MEMBERS = rmap.MEMBERS + reclaim.MEMBERS
+POINTS: tuple[ProbePoint, ...] = rmap.POINTS + reclaim.POINTS + ksm.POINTS + memory_failure.POINTS
+MEMBERS = rmap.MEMBERS + reclaim.MEMBERS + ksm.MEMBERS + memory_failure.MEMBERS
 BITS = rmap.BITS + reclaim.BITS
+
+
+def names(steps: bool = False) -> tuple[str, ...]:
+    """Return the names of the probe points; ``steps``: those that cost a program a step, too."""
+    return tuple(point.name for point in POINTS if steps or not point.opt_in)
+
 
 _SOURCES = tuple(source for point in POINTS for source in point.sources)
 
@@ -18,7 +24,8 @@ WANTED = changes.WANTED | Wanted(
     | frozenset(callback for op in rmap.OPS for callback in op.callbacks),
     structs=frozenset(struct for member in MEMBERS for struct, _ in member.places)
     | frozenset(rmap.STRUCTS_FOR_SIZE),
-    enums=frozenset(bit.enum for bit in BITS) | {"ttu_flags", *reclaim.REFERENCES_ENUMS},
+    enums=frozenset(bit.enum for bit in BITS)
+    | {"ttu_flags", *reclaim.REFERENCES_ENUMS, *memory_failure.ENUMS},
     tracepoints=frozenset(source.symbol for source in _SOURCES if source.is_event),
     data_symbols=frozenset(rmap.DATA_SYMBOLS + reclaim.DATA_SYMBOLS),
 )

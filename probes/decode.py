@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from . import reclaim, rmap, state
@@ -17,14 +18,23 @@ from .sample import (
 )
 
 
-def counts(block: state.Block, steps: int, attached: Collection[str]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Watched:
     """
-    Return the fields of a Sample that `block`, a `cpu_state`, holds.
+    What is told. ``steps``: a bit per op whose VMAs are all counted; ``looks``: one per kind of
+    walk whose looks are; ``attached``: the probes whose figures are told.
+    """
 
-    `steps`: a bit per op whose VMAs are all counted. `attached`: the probes whose figures are told.
-    """
+    steps: int
+    looks: int
+    attached: Collection[str]
+
+
+def counts(block: state.Block, watched: Watched) -> dict[str, Any]:
+    """Return the fields of a Sample that `block`, a `cpu_state`, holds."""
+    attached = watched.attached
     return {
-        "walks": _walks(block, steps),
+        "walks": _walks(block, watched),
         "references": _references(block),
         "decisions": _decisions(block),
         "batches": _batches(block),
@@ -37,15 +47,19 @@ def counts(block: state.Block, steps: int, attached: Collection[str]) -> dict[st
     }
 
 
-def _walks(block: state.Block, steps: int) -> dict[tuple[str, str], WalkCounts]:
+def _walks(block: state.Block, watched: Watched) -> dict[tuple[str, str], WalkCounts]:
     keys = itertools.product(enumerate(rmap.KINDS), enumerate(rmap.OPS))
     return {
-        (op.name, kind): _walk(block.inner("walks", k * len(rmap.OPS) + o), bool(steps >> o & 1))
+        (op.name, kind): _walk(
+            block.inner("walks", k * len(rmap.OPS) + o),
+            bool(watched.steps >> o & 1),
+            bool(watched.looks >> k & 1),
+        )
         for (k, kind), (o, op) in keys
     }
 
 
-def _walk(cell: state.Block, watched: bool) -> WalkCounts:
+def _walk(cell: state.Block, watched: bool, looked: bool) -> WalkCounts:
     return WalkCounts(
         walks=cell["walks"],
         bailouts=cell["bailouts"],
@@ -55,6 +69,7 @@ def _walk(cell: state.Block, watched: bool) -> WalkCounts:
         ns_slots=cell.array("ns_slots"),
         vmas_slots=cell.array("vmas_slots") if watched else None,
         ptes_slots=cell.array("ptes_slots"),
+        looked_at=cell["looked_at"] if looked else None,
     )
 
 

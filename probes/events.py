@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from .ksm import WHAT
+from .memory_failure import CODES, HANDLERS
 from .reclaim import CALLERS, DECISIONS, RECLAIMERS, STATS
 from .rmap import KINDS, OPS
 
@@ -155,6 +157,41 @@ EVENTS: dict[str, tuple[EventField, ...]] = {
         EventField("caller", "u8", "who asked for it", names=CALLERS),
         EventField("reclaimer", "u8", "on whose behalf", names=RECLAIMERS),
         EventField("ignores_references", "u8", "1 where it makes no reference check"),
+    ),
+    "ksm": (
+        EventField("pfn", "u64", "frame of the KSM page; all ones where unknown", unknown=ALL_ONES),
+        EventField("ns", "u64", "wall time of a pass of ksmd, 0 for a page", unit="ns"),
+        EventField("what", "u8", "what happened to a page, or a pass of ksmd", names=WHAT),
+    ),
+    "memory_failure": (
+        EventField("pfn", "u64", "frame that failed"),
+        EventField("ns", "u64", "wall time of its handling", unit="ns"),
+        EventField("collect_ns", "u64", "of that, to find who maps it", unit="ns"),
+        EventField("mf_flags", "u32", "flags of the call (enum mf_flags)"),
+        EventField(
+            "page_type",
+            "s32",
+            "what it was (enum mf_action_page_type of that kernel); -1 not seen",
+            unknown=NOT_KNOWN,
+        ),
+        EventField(
+            "result", "s32", "what came of it (enum mf_result); -1 not seen", unknown=NOT_KNOWN
+        ),
+        EventField("returned", "s32", "what the handler returned: 0 or a negative errno"),
+        EventField("victims", "u32", "processes found that map it and may be told"),
+        EventField("handler", "u8", "what was asked for", names=HANDLERS),
+    ),
+    "signal": (
+        EventField(
+            "pfn",
+            "u64",
+            "frame that is being handled; all ones without a handler",
+            unknown=ALL_ONES,
+        ),
+        EventField("address", "u64", "si_addr: where that process maps it"),
+        EventField("target", "u32", "process that is told"),
+        EventField("lsb", "u16", "si_addr_lsb: log2 of the extent that is lost"),
+        EventField("code", "u8", "si_code of its SIGBUS", names=CODES),
     ),
 }
 

@@ -12,6 +12,12 @@ from .spec import Bit, Member, Op, ProbePoint, Source
 
 KINDS = ("anon", "file", "ksm")
 
+LOOKS = ("look_first", "look_next")
+"""The probe points that count what a walk looks at; of no use one without the other."""
+
+LOOKED_KINDS = ("anon", "ksm")
+"""The kinds whose walks go through the trees that those probes watch."""
+
 _UNMAP_FLAGS = {
     "migrate": ("TTU_MIGRATION",),
     "split": ("TTU_SPLIT_FREEZE",),
@@ -49,6 +55,9 @@ _WALK_METRICS = (
 _WALK_OVERHEAD = "One pair of programs per walk; reclaim of mapped memory makes one or two a page."
 
 
+_TREE_OVERHEAD = "One program per VMA that a walk looks at, of use or not: only if asked for."
+
+
 def _walk(kind: str, source_file: str, *sources: Source) -> ProbePoint:
     return ProbePoint(
         name=f"rmap_walk_{kind}",
@@ -72,6 +81,19 @@ def _step(op: str, *sources: Source) -> ProbePoint:
         entry="step(&a)",
         metrics=("rmapwatch_walk_vmas",),
         overhead="One program per VMA that a walk enters: the part that grows with sharing.",
+    )
+
+
+def _look(name: str, *sources: Source) -> ProbePoint:
+    return ProbePoint(
+        name=f"look_{name}",
+        summary="One VMA found in the tree of an anon_vma, whether the walk then enters it or not.",
+        kernel_source="mm/interval_tree.c",
+        sources=sources,
+        exit="look(&a)",
+        metrics=("rmapwatch_walk_vmas_looked_at_total",),
+        overhead=_TREE_OVERHEAD,
+        opt_in=True,
     )
 
 
@@ -104,6 +126,16 @@ POINTS = (
     _step("migrate", Source("try_to_migrate_one", change="try_to_migrate")),
     _step("restore", Source("remove_migration_pte")),
     _step("mkclean", Source("page_mkclean_one")),
+    _look(
+        "first",
+        Source("anon_vma_interval_tree_iter_first"),
+        Source("anon_rmap_tree_iter_first", change="anon_pgoff"),
+    ),
+    _look(
+        "next",
+        Source("anon_vma_interval_tree_iter_next"),
+        Source("anon_rmap_tree_iter_next", change="anon_pgoff"),
+    ),
     ProbePoint(
         name="reference_check",
         summary="Was this folio used lately? Result and inputs of the check that reclaim makes.",

@@ -45,7 +45,8 @@ class WalkCounts:
     Walks of one op and kind. Slots are those of `probes.state`.
 
     ``vmas`` and ``vmas_slots`` are None where the op's callbacks are not all watched. ``ptes`` sums
-    the walks whose number is known: as many as ``ptes_slots`` counts.
+    the walks whose number is known: as many as ``ptes_slots`` counts. ``looked_at``: VMAs found in
+    the trees, of use or not; None where that is not watched.
     """
 
     walks: int
@@ -56,6 +57,7 @@ class WalkCounts:
     ns_slots: tuple[int, ...]
     vmas_slots: tuple[int, ...] | None
     ptes_slots: tuple[int, ...]
+    looked_at: int | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,36 @@ class DeactivationCounts:
 
 
 @dataclass(frozen=True)
+class KsmCounts:
+    """
+    What KSM did. ``pages`` by `probes.ksm.PAGES`, ``swapins`` by `probes.ksm.SWAPINS`.
+
+    ``begun``: passes of ksmd; ``scans``: those that are known to be over, ksmd's sleeps inside
+    them included.
+    """
+
+    pages: Mapping[str, int]
+    swapins: Mapping[str, int]
+    begun: int
+    scans: CallCounts
+
+
+@dataclass(frozen=True)
+class FailureCounts:
+    """
+    Memory failures. ``handled`` by `probes.memory_failure.HANDLERS`, and "collect_procs" for the
+    walks that find who maps a page; ``errors``: calls of handlers that returned one; ``actions`` by
+    (page type, result), named as the kernel names them, in small letters; ``signals`` by (signal,
+    si_code).
+    """
+
+    handled: Mapping[str, CallCounts]
+    errors: Mapping[str, int]
+    actions: Mapping[tuple[str, str], int]
+    signals: Mapping[tuple[str, str], int]
+
+
+@dataclass(frozen=True)
 class EventCounts:
     """Events of one type: produced by the probes, lost for want of room, received by the reader."""
 
@@ -146,7 +178,8 @@ class Sample:
     memory) by reclaimer; ``ages`` (calls that make pages older) by ager. What the kernel reports by
     itself, empty or None where that is not watched: ``isolations`` by (algorithm, list), ``shrunk``
     by algorithm, ``deactivation``. ``runs`` by probe since it was attached, empty unless the kernel
-    counts them (sysctl kernel.bpf_stats_enabled).
+    counts them (sysctl kernel.bpf_stats_enabled). ``ksm`` and ``failures`` are None where they are
+    not watched.
     """
 
     time_ns: int
@@ -168,3 +201,5 @@ class Sample:
     events: Mapping[str, EventCounts]
     stray_steps: int
     runs: Mapping[str, RunCounts] = field(default_factory=dict)
+    ksm: KsmCounts | None = None
+    failures: FailureCounts | None = None

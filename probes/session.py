@@ -21,7 +21,7 @@ from typing import Any
 
 from .. import errors
 from ..kernels.facts import KernelFacts
-from . import catalogue, decode, events, needs, source, state, wire
+from . import catalogue, decode, events, needs, readout, source, state, wire
 from .sample import Account, Attachment, EventCounts, RunCounts, Sample
 
 DISTRIBUTION_PYTHON = "/usr/bin/python3"
@@ -42,7 +42,7 @@ class Request:
     first call on. ``ring_pages``: the ring's size, a power of two.
     """
 
-    probes: tuple[str, ...] = tuple(point.name for point in catalogue.POINTS)
+    probes: tuple[str, ...] = catalogue.names()
     events: tuple[str, ...] = ()
     ring_pages: int = RING_PAGES
 
@@ -166,6 +166,9 @@ class Session:
         self._control = self._map(maps["control"], "control")
         self._steps = source.steps_watched([a.symbol for a in self.attached], self.facts)
         self._control[self._layout.find("control", "steps")[0]] = self._steps
+        looks = source.looks_watched(a.probe for a in self.attached)
+        self._control[self._layout.find("control", "looks")[0]] = looks
+        self._watched = decode.Watched(self._steps, looks, {a.probe for a in self.attached})
         self._received = dict.fromkeys(events.EVENTS, 0)
         self._start: _Reading | None = None
         self.ring_fd = maps["events"]
@@ -252,7 +255,8 @@ class Session:
             attached=self.attached,
             unavailable=self.unavailable,
             accounts={row.probe: self._account(block, row.probe, reading) for row in self.attached},
-            **decode.counts(block, self._steps, {row.probe for row in self.attached}),
+            **decode.counts(block, self._watched),
+            **readout.counts(block, self._watched.attached, self.facts),
             events=self._events(block),
             runs=self._runs(),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from ..errors import NothingAttachedError
 from ..kernels.changes import DEFINED
 from ..kernels.facts import KernelFacts
-from . import catalogue, events, reclaim, rmap, state
+from . import catalogue, events, ksm, memory_failure, reclaim, rmap, state
 from .resolve import Candidate
 from .spec import Bit, Member, Op
 
@@ -33,6 +34,17 @@ ARGUMENTS = (
     "lru",
     "ignore_references",
     "options",
+    "node",
+    "item",
+    "vmf",
+    "pfn",
+    "flags",
+    "type",
+    "result",
+    "code",
+    "address",
+    "lsb",
+    "task",
     "ret",
 )
 """The normalised arguments: every handler gets these, filled where the function has them."""
@@ -40,7 +52,13 @@ ARGUMENTS = (
 MAPS = ("state", "work", "control", "events")
 """The maps that the reader needs, as the C text names them."""
 
-HANDLERS = ("common.bpf.c", "reclaim.bpf.c", "rmap.bpf.c")
+HANDLERS = (
+    "common.bpf.c",
+    "reclaim.bpf.c",
+    "rmap.bpf.c",
+    "ksm.bpf.c",
+    "memory_failure.bpf.c",
+)
 """The texts in `bpf/`, in the order in which each finds what it needs of those before it."""
 
 _ABSENT = -1
@@ -57,7 +75,7 @@ class Build:
 
 def program_name(mechanism: str, symbol: str) -> str:
     """Return the name of the C function that is attached to `symbol` by `mechanism`."""
-    return f"{mechanism}_{symbol.replace(':', '_')}"
+    return re.sub(r"\W", "_", f"{mechanism}_{symbol}")
 
 
 def layout(probes: Sequence[str]) -> state.Layout:
@@ -114,7 +132,16 @@ def _defines(candidates: Sequence[Candidate], facts: KernelFacts, build: Build) 
     yield from _numbered("AGER", reclaim.AGERS)
     yield from _numbered("VERDICT", reclaim.VERDICTS)
     yield from _numbered("STAT", reclaim.STATS)
-    yield from (f"#define {name} {DEFINED[name].value:#x}" for name in reclaim.DEFINES)
+    defines = (*reclaim.DEFINES, *ksm.DEFINES, *memory_failure.DEFINES)
+    yield from (f"#define {name} {DEFINED[name].value:#x}ULL" for name in defines)
+    yield from _numbered("KSM", ksm.WHAT)
+    yield from _numbered("SWAPIN", ksm.SWAPINS)
+    yield from _numbered("HANDLER", memory_failure.HANDLERS)
+    yield f"#define SWAPINS {len(ksm.SWAPINS)}"
+    yield f"#define HANDLERS {len(memory_failure.HANDLERS)}"
+    yield f"#define TYPES {memory_failure.TYPES}"
+    yield f"#define RESULT_KINDS {len(memory_failure.RESULTS)}"
+    yield f"#define KSMD {int.from_bytes(b'ksmd', 'little'):#x}ULL"
     yield f"#define HAS_RECLAIM_CLEAN {int(_has_reclaim_clean(facts))}"
     reads = {name: f"(u32)read_s32(stat, AT_{name.upper()})" for name in reclaim.STATS}
     yield _macro("READ_STATS(to, stat)", (f"to[{n}] = {r}" for n, r in enumerate(reads.values())))
@@ -153,6 +180,13 @@ def steps_watched(attached: Iterable[str], facts: KernelFacts) -> int:
         if callbacks and callbacks <= watched:
             bits |= 1 << number
     return bits
+
+
+def looks_watched(attached: Iterable[str]) -> int:
+    """Return a bit per kind of walk whose looks are all counted when these probes are attached."""
+    if not set(rmap.LOOKS) <= set(attached):
+        return 0
+    return sum(1 << rmap.KINDS.index(kind) for kind in rmap.LOOKED_KINDS)
 
 
 def offset_of(member: Member, facts: KernelFacts) -> int:

@@ -37,7 +37,8 @@ class ProbePoint:
     ``entry``, ``exit``: calls of the C handlers in ``bpf/`` (`a` is the normalised arguments);
     "" where that side is not watched.
     ``section``: which part of a thread's work in progress a point with both sides lies in.
-    ``metrics``: what it feeds. ``overhead``: what it costs, in words.
+    ``metrics``: what it feeds. ``overhead``: what it costs, in words. ``opt_in``: too dear to be
+    attached unless it is asked for.
     """
 
     name: str
@@ -49,6 +50,7 @@ class ProbePoint:
     section: str = ""
     metrics: tuple[str, ...] = ()
     overhead: str = ""
+    opt_in: bool = False
 
 
 @dataclass(frozen=True)

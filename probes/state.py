@@ -3,7 +3,8 @@ The state in the kernel, written by the probes and read through mmap.
 
 `cpu_state` stands once per possible CPU and only ever grows; `work` is the slot of a thread that
 is inside a walk or reclaims; `control` is written by the reader: a bit per event type that it
-wants in the ring, and a bit per op whose VMAs are all counted. One table gives both the C structs
+wants in the ring, a bit per op whose VMAs are all counted, and one per kind of walk whose looks
+are. One table gives both the C structs
 and the places from which Python reads, so the two cannot disagree. Every field is a 64-bit word,
 or an array of such words or of other structs.
 """
@@ -14,6 +15,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .events import EVENTS
+from .ksm import PAGES, SWAPINS
+from .memory_failure import CODES, HANDLERS, TYPES
+from .memory_failure import RESULTS as ACTION_RESULTS
 from .reclaim import AGERS, ALGORITHMS, CALLERS, DECISIONS, LISTS, RECLAIMERS, STATS
 from .rmap import KINDS, OPS
 
@@ -31,7 +35,7 @@ LRUS = ("anon", "file")
 ASKED_BY = ("shrink_active_list", "shrink_list")
 """The two callers of the reference check, told apart by its argument `is_locked`."""
 
-SECTIONS = ("walk", "batch", "shrink", "age", "reclaim")
+SECTIONS = ("walk", "batch", "shrink", "age", "reclaim", "remove", "failure", "collect")
 """What a thread can be inside of at once, one of each."""
 
 
@@ -76,6 +80,7 @@ def structs(probes: Sequence[str]) -> dict[str, tuple[Field, ...]]:
             Field("ns"),
             Field("vmas"),
             Field("ptes"),
+            Field("looked_at"),
             Field("ns_slots", SLOTS),
             Field("vmas_slots", SLOTS),
             Field("ptes_slots", SLOTS),
@@ -112,6 +117,15 @@ def structs(probes: Sequence[str]) -> dict[str, tuple[Field, ...]]:
             Field("isolations", len(ALGORITHMS) * len(LISTS), "isolation_cell"),
             Field("shrunk", len(ALGORITHMS), "shrunk_cell"),
             Field("deactivation", 1, "deactivation_cell"),
+            Field("ksm_begun"),
+            Field("ksm_scan", 1, "call_cell"),
+            Field("ksm_pages", len(PAGES)),
+            Field("ksm_swapins", len(SWAPINS)),
+            Field("failures", len(HANDLERS), "call_cell"),
+            Field("failure_errors", len(HANDLERS)),
+            Field("collects", 1, "call_cell"),
+            Field("actions", TYPES * len(ACTION_RESULTS)),
+            Field("signals", len(CODES)),
             Field("stray_steps"),
             Field("produced", len(EVENTS)),
             Field("lost", len(EVENTS)),
@@ -128,6 +142,8 @@ def structs(probes: Sequence[str]) -> dict[str, tuple[Field, ...]]:
             Field("flags"),
             Field("steps"),
             Field("vmas"),
+            Field("looks"),
+            Field("looked_at"),
             Field("start"),
             Field("reference_tid"),
             Field("reference_walk"),
@@ -149,8 +165,21 @@ def structs(probes: Sequence[str]) -> dict[str, tuple[Field, ...]]:
             Field("checked_pages"),
             Field("verdict"),
             *(Field(f"check_{what}") for what in CHECK),
+            Field("ksmd"),
+            Field("scan_start"),
+            Field("scan_rest"),
+            Field("stable"),
+            Field("handler"),
+            Field("failure_start"),
+            Field("failure_pfn"),
+            Field("failure_flags"),
+            Field("failure_type"),
+            Field("failure_result"),
+            Field("victims"),
+            Field("collect_start"),
+            Field("collect_ns"),
         ),
-        "control": (Field("events"), Field("steps")),
+        "control": (Field("events"), Field("steps"), Field("looks")),
     }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from rmapwatch.kernels.facts import KernelFacts
 from rmapwatch.lab.rules.row import Run
-from rmapwatch.probes import events, reclaim, ring, rmap, state
+from rmapwatch.probes import events, ksm, memory_failure, reclaim, ring, rmap, state
 from rmapwatch.probes.sample import (
     Account,
     Attachment,
@@ -17,7 +17,9 @@ from rmapwatch.probes.sample import (
     CallCounts,
     DeactivationCounts,
     EventCounts,
+    FailureCounts,
     IsolationCounts,
+    KsmCounts,
     Sample,
     ShrunkCounts,
     WalkCounts,
@@ -100,6 +102,20 @@ def sample(time_ns: int, scale: int) -> Sample:
         deactivation=DeactivationCounts(scale, 32 * scale, 3 * scale, 29 * scale),
         events={name: EventCounts(11 * scale, scale, 10 * scale) for name in events.EVENTS},
         stray_steps=0,
+        ksm=KsmCounts(
+            pages=dict.fromkeys(ksm.PAGES, 0) | {"shared": 101 * scale, "sharing": 606 * scale},
+            swapins=dict.fromkeys(ksm.SWAPINS, 0) | {"copied": 5 * scale},
+            begun=scale + 1,
+            scans=calls(scale),
+        ),
+        failures=FailureCounts(
+            handled={
+                name: calls(2 * scale) for name in (*memory_failure.HANDLERS, "collect_procs")
+            },
+            errors=dict.fromkeys(memory_failure.HANDLERS, scale),
+            actions={("dirty_lru", "recovered"): scale, ("huge", "failed"): 0},
+            signals={("SIGBUS", code): scale for code in memory_failure.CODES},
+        ),
     )
 
 
@@ -120,3 +136,7 @@ def run(ledger: Mapping[str, Any], **changes: Any) -> Run:
     given = {name: value for name, value in changes.items() if name in fields}
     usual = {"sample": sample(1, 1), "kernel": KERNEL, "cpus": 2, "lru": "classic", "vmstat": {}}
     return Run(**{**usual, "records": told, "ledger": ledger, **given})
+
+
+def calls(count: int) -> CallCounts:
+    return CallCounts(count, count * 3_000_000, one_slot(21, count))

@@ -12,7 +12,8 @@ from grafana_foundation_sdk.models.common import LegendDisplayMode, LegendPlacem
 from grafana_foundation_sdk.models.dashboard import DataSourceRef, VariableRefresh
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 from rmapwatch.exporters.figures import DURATIONS, Attachments, Build, Slots
-from rmapwatch.exporters.metrics import COUNTER, HISTOGRAM, METRICS, Metric
+from rmapwatch.exporters.metric import COUNTER, HISTOGRAM, Metric
+from rmapwatch.exporters.metrics import METRICS
 
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 CHOSEN = '{instance=~"$instance"}'

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from rmapwatch.exporters import web
 from rmapwatch.exporters.figures import Slots
-from rmapwatch.exporters.metrics import METRICS, Metric
+from rmapwatch.exporters.metric import Metric
+from rmapwatch.exporters.metrics import METRICS
 
 HEAD = f"""\
 # Metrics

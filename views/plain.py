@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -48,6 +48,7 @@ def screen(frame: Frame) -> RenderableType:
         parts.append(_calls("calls for memory", "by", frame.stalls))
     if frame.ages:
         parts.append(_calls("ageing", "of", frame.ages))
+    parts += [*_ksm(frame), *_failures(frame)]
     parts.append(_probes(frame))
     return Group(*parts)
 
@@ -69,25 +70,17 @@ def _table(title: str, *columns: str, left: int = 1) -> Table:
 
 
 def _walks(frame: Frame) -> Table:
-    table = _table(
-        "reverse-map walks",
-        "op",
-        "kind",
-        "walks",
-        "walks/s",
-        "vmas/walk",
-        "ptes/walk",
-        "time",
-        "p50",
-        "p99",
-        left=2,
-    )
+    # What walks look at is watched only where it is asked for; the column takes the rate's place.
+    looked = any(row.looked_at is not None for row in frame.walks)
+    third = "looked at" if looked else "walks/s"
+    columns = ("walks", third, "vmas/walk", "ptes/walk", "time", "p50", "p99")
+    table = _table("reverse-map walks", "op", "kind", *columns, left=2)
     for row in frame.walks:
         table.add_row(
             row.op,
             row.kind,
             number(row.walks),
-            per(row.walks, frame.seconds),
+            number(row.looked_at) if looked else per(row.walks, frame.seconds),
             per(row.vmas, row.walks),
             per(row.ptes, row.walks),
             duration(row.seconds),
@@ -127,6 +120,40 @@ def _references(frame: Frame) -> Table:
     for row in frame.references:
         table.add_row(row.caller, row.lru, row.result, number(row.checks))
     return table
+
+
+def _ksm(frame: Frame) -> Iterator[RenderableType]:
+    if frame.ksm_pages or frame.ksm_swapins:
+        table = _table("KSM", "what", "pages")
+        for pages in frame.ksm_pages:
+            table.add_row(pages.event, number(pages.pages))
+        for swapin in frame.ksm_swapins:
+            table.add_row(f"swapped in, {swapin.outcome}", number(swapin.pages))
+        yield table
+    if frame.ksm_scans:
+        table = _table("ksmd", "passes", "time", "p99", left=0)
+        for scan in frame.ksm_scans:
+            table.add_row(number(scan.passes), duration(scan.seconds), duration(scan.p99))
+        yield table
+
+
+def _failures(frame: Frame) -> Iterator[RenderableType]:
+    if frame.failures:
+        table = _table("memory failures", "page", "result", "count", left=2)
+        for row in frame.failures:
+            table.add_row(row.page_type, row.result, number(row.failures))
+        yield table
+    if frame.handled:
+        table = _table("memory failure handlers", "what", "calls", "errors", "time", "p99")
+        for call in frame.handled:
+            counts = (number(call.calls), number(call.errors))
+            table.add_row(call.handler, *counts, duration(call.seconds), duration(call.p99))
+        yield table
+    if frame.signals:
+        table = _table("signals", "signal", "code", "count", left=2)
+        for sent in frame.signals:
+            table.add_row(sent.signal, sent.code, number(sent.signals))
+        yield table
 
 
 def _probes(frame: Frame) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
-from . import fork_storm, reclaim
+from . import fork_storm, ksm, memory_failure, reclaim
 from .row import Agreement, Run
 
 OF_SCENARIO: Mapping[str, Callable[[Run], Iterator[Agreement]]] = MappingProxyType(
@@ -13,5 +13,11 @@ OF_SCENARIO: Mapping[str, Callable[[Run], Iterator[Agreement]]] = MappingProxyTy
         "fork_storm": fork_storm.fork_storm,
         "file_stream": reclaim.file_stream,
         "working_set": reclaim.working_set,
+        "ksm_merge": ksm.ksm_merge,
+        "ksm_fork": ksm.ksm_fork,
+        "ksm_swap": ksm.ksm_swap,
+        "ksm_stall": ksm.ksm_stall,
+        "hwpoison": memory_failure.hwpoison,
+        "soft_offline": memory_failure.soft_offline,
     }
 )

@@ -263,7 +263,6 @@ int main(int argc, char **argv)
 	field("trigger", "\"%s\"", trigger());
 	field("cgroup", "\"%s\"", cgroup);
 	field("cgroup_id", "%llu", cgroup_id());
-	close_object();
-	printf("\n");
+	end_ledger();
 	return 0;
 }

@@ -215,9 +215,7 @@ static void run_round(long round, unsigned long long forked)
 	field("asked_bytes", "%lu", asked);
 	field("cgroup_bytes_before", "%lu", before);
 	field("cgroup_bytes_after", "%lu", cgroup_bytes());
-	close_object();
-	printf("\n");
-	fflush(stdout);
+	end_ledger();
 	nap_ms(options.hold_ms);
 	check(0, round);
 	all_alive();

@@ -33,18 +33,49 @@ static inline unsigned long long now_ns(void)
 
 static int ledger_fresh = 1;
 
+static inline void open_with(const char *key, const char *bracket)
+{
+	printf("%s", ledger_fresh ? "" : ", ");
+	if (key)
+		printf("\"%s\": ", key);
+	printf("%s", bracket);
+	ledger_fresh = 1;
+}
+
+static inline void close_with(const char *bracket)
+{
+	printf("%s", bracket);
+	ledger_fresh = 0;
+}
+
+/* Key is NULL for an element of a list, and for the ledger itself. */
 static inline void open_object(const char *key)
 {
-	if (key)
-		printf("%s\"%s\": ", ledger_fresh ? "" : ", ", key);
-	printf("{");
-	ledger_fresh = 1;
+	open_with(key, "{");
 }
 
 static inline void close_object(void)
 {
-	printf("}");
-	ledger_fresh = 0;
+	close_with("}");
+}
+
+static inline void open_list(const char *key)
+{
+	open_with(key, "[");
+}
+
+static inline void close_list(void)
+{
+	close_with("]");
+}
+
+/* The end of one ledger: another may follow. */
+static inline void end_ledger(void)
+{
+	close_object();
+	printf("\n");
+	fflush(stdout);
+	ledger_fresh = 1;
 }
 
 /* Print "key": value, with a comma before all but the first of an object. */
@@ -78,10 +109,12 @@ static inline void counters_field(const char *key, const char *path, const char 
 	fclose(file);
 }
 
-/* Print the counters of /proc/vmstat that say what reclaim did, as an object. */
+/* Print the counters of /proc/vmstat that say what reclaim and KSM did, as an object. */
 static inline void vmstat_field(const char *key)
 {
-	static const char *const wanted[] = { "pgscan_", "pgsteal_", "pswpout", "pswpin", NULL };
+	static const char *const wanted[] = {
+		"pgscan_", "pgsteal_", "pswpout", "pswpin", "ksm_swpin_copy", "cow_ksm", NULL,
+	};
 
 	counters_field(key, "/proc/vmstat", wanted);
 }

@@ -144,6 +144,15 @@ static inline bool steps_watched(u32 op)
 	return c && (c->steps & (1ULL << op));
 }
 
+/* Whether every VMA that a walk of this kind looks at from now on is counted. */
+static inline bool looks_watched(u32 kind)
+{
+	u32 zero = 0;
+	struct control *c = (struct control *)control.lookup(&zero);
+
+	return c && (c->looks & (1ULL << kind));
+}
+
 /* Bits that a value needs. */
 static inline u64 bit_length(u64 value)
 {

@@ -35,6 +35,8 @@ static inline int walk_enter(struct args *a, u32 kind)
 	w->flags = a->locked ? WALK_LOCKED : 0;
 	w->steps = steps_watched(w->op);
 	w->vmas = 0;
+	w->looks = looks_watched(kind);
+	w->looked_at = 0;
 	w->start = bpf_ktime_get_ns();
 	return 0;
 }
@@ -52,6 +54,19 @@ static inline int step(struct args *a)
 	st = this_cpu();
 	if (st)
 		st->stray_steps++;
+	return 0;
+}
+
+static inline int look(struct args *a)
+{
+	u32 tid = bpf_get_current_pid_tgid();
+	struct work *w;
+
+	if (!a->ret)
+		return 0;
+	w = this_work(tid);
+	if (w && w->walk_owner == tid)
+		w->looked_at++;
 	return 0;
 }
 
@@ -91,7 +106,7 @@ static inline void walk_event(struct cpu_state *st, struct work *w, u32 kind, u6
 	e->root = kind == KIND_ANON && e->map ? read_u64(e->map, ANON_VMA_ROOT) : e->map;
 	e->ns = ns;
 	e->vmas = vmas;
-	e->looked_at = NOT_KNOWN;
+	e->looked_at = w->looks ? (s32)w->looked_at : NOT_KNOWN;
 	e->ptes = ptes;
 	e->mapcount_before = w->mapcount;
 	e->mapcount_after = mapcount;
@@ -150,6 +165,8 @@ static inline int walk_exit(struct args *a, u32 kind)
 		cell->vmas += vmas;
 		cell->vmas_slots[count_slot(vmas)]++;
 	}
+	if (w->looks)
+		cell->looked_at += w->looked_at;
 	if (ptes >= 0) {
 		cell->ptes += ptes;
 		cell->ptes_slots[count_slot(ptes)]++;

@@ -1,7 +1,9 @@
 """Readings of a window: what was added between two samples, and None where nobody can tell."""
 
+import dataclasses
+
 import pytest
-from rmapwatch.collectors import reclaim, walks
+from rmapwatch.collectors import failures, ksm, reclaim, walks
 from samples import sample
 
 THEN, NOW = sample(1_000_000_000, 1), sample(3_000_000_000, 3)
@@ -54,3 +56,44 @@ def test_reclaim_of_a_window() -> None:
 def test_without_a_last_sample_it_is_since_the_start() -> None:
     (batch,) = reclaim.batches(NOW)
     assert batch.batches == 51
+
+
+def test_ksm_of_a_window() -> None:
+    rows = {row.event: row.pages for row in ksm.pages(NOW, THEN)}
+    assert rows == {"shared": 2 * 101, "sharing": 2 * 606}
+    assert [(row.outcome, row.pages) for row in ksm.swapins(NOW, THEN)] == [("copied", 10)]
+    (scan,) = ksm.scans(NOW, THEN)
+    assert (scan.passes, scan.seconds) == (2, pytest.approx(0.006))
+    assert ksm.pages(NOW, NOW) == ksm.swapins(NOW, NOW) == ksm.scans(NOW, NOW) == []
+
+
+def test_failures_of_a_window() -> None:
+    (failure,) = failures.failures(NOW, THEN)
+    assert (failure.page_type, failure.result, failure.failures) == ("dirty_lru", "recovered", 2)
+    rows = {row.handler: row for row in failures.handled(NOW, THEN)}
+    assert (rows["memory_failure"].calls, rows["memory_failure"].errors) == (4, 2)
+    assert rows["collect_procs"].calls == 4
+    assert rows["collect_procs"].errors is None
+    assert {(row.code, row.signals) for row in failures.signals(NOW, THEN)} == {
+        ("BUS_MCEERR_AR", 2),
+        ("BUS_MCEERR_AO", 2),
+    }
+    assert failures.failures(NOW, NOW) == failures.handled(NOW, NOW) == []
+    assert failures.signals(NOW, NOW) == []
+
+
+def test_a_recording_of_before_ksm_was_watched() -> None:
+    old = dataclasses.replace(NOW, ksm=None, failures=None)
+    assert ksm.pages(old) == ksm.swapins(old) == ksm.scans(old) == []
+    assert failures.failures(old) == failures.handled(old) == failures.signals(old) == []
+
+
+def test_what_walks_look_at() -> None:
+    assert {row.looked_at for row in walks.walks(NOW, THEN)} == {None}
+
+    def looked(base, at: int):
+        counts = dataclasses.replace(base.walks["unmap", "anon"], looked_at=at)
+        return dataclasses.replace(base, walks={("unmap", "anon"): counts})
+
+    (row,) = walks.walks(looked(NOW, 70), looked(THEN, 20))
+    assert row.looked_at == 50

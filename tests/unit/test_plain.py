@@ -1,7 +1,13 @@
 """How figures are shown: absent is `-`, never 0, and a unit goes with every duration."""
 
+import dataclasses
+import io
+
 import pytest
-from rmapwatch.views.plain import duration, number, per
+from rich.console import Console
+from rmapwatch.collectors.frame import frame
+from rmapwatch.views.plain import duration, number, per, screen
+from samples import sample
 
 
 @pytest.mark.parametrize(
@@ -32,3 +38,18 @@ def test_numbers(value: float | None, shown: str) -> None:
 )
 def test_means(total: float | None, count: float | None, shown: str) -> None:
     assert per(total, count) == shown
+
+
+def test_what_walks_look_at_has_a_column_where_it_is_watched() -> None:
+    def shown(looked_at: int | None) -> str:
+        made = sample(1_000_000_000, 1)
+        walk = dataclasses.replace(made.walks["unmap", "anon"], looked_at=looked_at)
+        made = dataclasses.replace(made, walks={("unmap", "anon"): walk})
+        out = io.StringIO()
+        Console(width=80, file=out).print(screen(frame(made)))
+        return out.getvalue()
+
+    assert "looked at" not in shown(None)
+    assert "walks/s" in shown(None)
+    assert "looked at" in shown(155_093)
+    assert "155,093" in shown(155_093)

@@ -59,6 +59,8 @@ def test_every_point_resolves_or_is_known_to_be_missing(kernel_facts: KernelFact
     _, missing = resolve_all(catalogue.POINTS, kernel_facts)
     # What a kernel of the lab does not have, because there it is part of something else.
     later = {"step_unmap_poisoned_hugetlb", "step_migrate", "reclaim_evict"}
+    # The walk that finds who maps a page is one function, or one for each kind of page.
+    later |= {"collect_procs", "collect_procs_anon", "collect_procs_file"}
     assert {unavailable.point.name for unavailable in missing} <= later
 
 
@@ -73,6 +75,17 @@ def test_vmas_are_told_only_for_ops_whose_callbacks_are_all_watched(
     without = [c.source.symbol for c in candidates if c.point.name != "step_unmap"]
     bits = source.steps_watched(without, kernel_facts)
     assert not bits >> [op.name for op in rmap.OPS].index("unmap") & 1
+
+
+def test_looks_are_told_only_where_both_their_probes_are_attached() -> None:
+    kinds = {kind: 1 << number for number, kind in enumerate(rmap.KINDS)}
+    assert source.looks_watched(catalogue.names(steps=True)) == kinds["anon"] | kinds["ksm"]
+    assert source.looks_watched(catalogue.names()) == 0
+    assert source.looks_watched(["look_first"]) == 0
+
+
+def test_what_costs_a_program_a_step_is_asked_for() -> None:
+    assert set(catalogue.names(steps=True)) - set(catalogue.names()) == {"look_first", "look_next"}
 
 
 def test_the_c_text_holds_this_kernels_offsets(kernel_facts: KernelFacts) -> None:

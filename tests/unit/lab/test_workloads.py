@@ -33,6 +33,14 @@ def test_built_once_and_refuses_nonsense(cache: Path) -> None:
     assert "usage: fork_storm" in done.stderr
 
 
+@pytest.mark.parametrize("name", workloads.names())
+def test_each_says_how_it_is_used(cache: Path, name: str) -> None:
+    program = workloads.build(name)
+    done = subprocess.run([program, "--no-such"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"usage: {name}" in done.stderr
+
+
 def test_a_failed_build_leaves_no_program(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workloads, "_FLAGS", ("-no-such-flag",))
     with pytest.raises(RmapwatchError, match="cannot be built"):

@@ -39,6 +39,7 @@ def test_no_kernel_address_leaves(session, records, tmp_path: Path) -> None:
     for event in events.EVENTS:
         sent[event] = with_pointers(records, event, 97)
         session.put(sent[event][0])
+        tape.step()
     tape.close()
     seen = 0
     for event, (told, names) in sent.items():

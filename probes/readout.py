@@ -1,0 +1,71 @@
+"""The words of the state about KSM and memory failures, as they stand in a Sample. Pure."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection
+from typing import Any
+
+from ..kernels.facts import KernelFacts
+from . import ksm, memory_failure, state
+from .sample import CallCounts, FailureCounts, KsmCounts
+
+
+def counts(block: state.Block, attached: Collection[str], facts: KernelFacts) -> dict[str, Any]:
+    """Return the fields of a Sample; None for what none of the probes `attached` watches."""
+    return {
+        "ksm": ksm_counts(block) if "ksm_append" in attached else None,
+        "failures": failure_counts(block, facts) if "memory_failure" in attached else None,
+    }
+
+
+def ksm_counts(block: state.Block) -> KsmCounts:
+    """Return what KSM did."""
+    return KsmCounts(
+        pages=dict(zip(ksm.PAGES, block.array("ksm_pages"), strict=True)),
+        swapins=dict(zip(ksm.SWAPINS, block.array("ksm_swapins"), strict=True)),
+        begun=block["ksm_begun"],
+        scans=_calls(block.inner("ksm_scan", 0)),
+    )
+
+
+def failure_counts(block: state.Block, facts: KernelFacts) -> FailureCounts:
+    """Return what became of memory failures; page types have the names of this kernel."""
+    return FailureCounts(
+        handled={
+            name: _calls(block.inner("failures", number))
+            for number, name in enumerate(memory_failure.HANDLERS)
+        }
+        | {"collect_procs": _calls(block.inner("collects", 0))},
+        errors=dict(zip(memory_failure.HANDLERS, block.array("failure_errors"), strict=True)),
+        actions=_actions(block, facts),
+        signals={
+            ("SIGBUS", code): count
+            for code, count in zip(memory_failure.CODES, block.array("signals"), strict=True)
+        },
+    )
+
+
+def page_types(facts: KernelFacts) -> dict[int, str]:
+    """Return the page types of memory failures by number; empty where the kernel has none."""
+    enum = facts.enums.get(memory_failure.TYPE_ENUM, {})
+    return {n: name.removeprefix(memory_failure.TYPE_PREFIX).lower() for name, n in enum.items()}
+
+
+def results() -> list[str]:
+    """Return the results of memory failures by number."""
+    return [name.removeprefix("MF_").lower() for name in memory_failure.RESULTS]
+
+
+def _actions(block: state.Block, facts: KernelFacts) -> dict[tuple[str, str], int]:
+    counts, types = block.array("actions"), page_types(facts)
+    keys = itertools.product(range(memory_failure.TYPES), results())
+    return {
+        (types[number], result): count
+        for (number, result), count in zip(keys, counts, strict=True)
+        if number in types
+    }
+
+
+def _calls(cell: state.Block) -> CallCounts:
+    return CallCounts(cell["calls"], cell["ns"], cell.array("ns_slots"))

@@ -1,0 +1,65 @@
+"""Words of the state as they stand in a Sample: each in its place, named as the kernel names it."""
+
+from rmapwatch.kernels.facts import KernelFacts
+from rmapwatch.probes import ksm, memory_failure, readout, source, state
+
+FACTS = KernelFacts(
+    "", "", "", enums={"mf_action_page_type": {"MF_MSG_KERNEL": 0, "MF_MSG_DIRTY_LRU": 13}}
+)
+LAYOUT = source.layout(["rmap_walk_anon"])
+
+
+def block(**words: dict[int, int]) -> state.Block:
+    """A state in which nothing but these words of these members is set."""
+    memory = [0] * LAYOUT.words("cpu_state")
+    for member, values in words.items():
+        start, _ = LAYOUT.find("cpu_state", member)
+        for place, value in values.items():
+            memory[start + place] = value
+    return state.Block(LAYOUT, "cpu_state", memory)
+
+
+def test_pages_and_passes_of_ksm() -> None:
+    counts = readout.ksm_counts(
+        block(
+            ksm_pages={0: 101, 4: 13}, ksm_swapins={1: 5}, ksm_begun={0: 8}, ksm_scan={0: 7, 1: 99}
+        )
+    )
+    assert counts.pages == dict.fromkeys(ksm.PAGES, 0) | {"shared": 101, "cow": 13}
+    assert counts.swapins == dict.fromkeys(ksm.SWAPINS, 0) | {"copied": 5}
+    assert (counts.begun, counts.scans.calls, counts.scans.ns) == (8, 7, 99)
+
+
+def test_actions_have_the_kernels_names() -> None:
+    recovered = memory_failure.RESULTS.index("MF_RECOVERED")
+    place = 13 * len(memory_failure.RESULTS) + recovered
+    counts = readout.failure_counts(block(actions={place: 3}, signals={1: 2}), FACTS)
+    assert counts.actions["dirty_lru", "recovered"] == sum(counts.actions.values()) == 3
+    assert set(counts.actions) == {
+        (page, result) for page in ("kernel", "dirty_lru") for result in readout.results()
+    }
+    assert counts.signals == {("SIGBUS", "BUS_MCEERR_AR"): 0, ("SIGBUS", "BUS_MCEERR_AO"): 2}
+
+
+def test_handlers_are_told_apart() -> None:
+    cell = LAYOUT.words("call_cell")
+    counts = readout.failure_counts(
+        block(failures={cell: 2, cell + 1: 50}, failure_errors={1: 1}), FACTS
+    )
+    assert counts.handled["memory_failure"].calls == 0
+    offline = counts.handled["soft_offline"]
+    assert (offline.calls, offline.ns) == (2, 50)
+    assert counts.errors == {"memory_failure": 0, "soft_offline": 1}
+
+
+def test_the_results_have_the_kernels_numbers(kernel_facts: KernelFacts) -> None:
+    assert len(kernel_facts.enums["mf_action_page_type"]) < memory_failure.TYPES
+    numbers = kernel_facts.enums["mf_result"]
+    assert [numbers[name] for name in memory_failure.RESULTS] == [0, 1, 2, 3]
+
+
+def test_what_is_not_watched_is_absent() -> None:
+    assert readout.counts(block(), (), FACTS) == {"ksm": None, "failures": None}
+    both = readout.counts(block(), ("ksm_append", "memory_failure"), FACTS)
+    assert both["ksm"].begun == 0
+    assert both["failures"].handled["collect_procs"].calls == 0
