@@ -117,7 +117,6 @@ MEMBERS = (
         "NODE_LENGTH", (("ksm_stable_node", "rmap_hlist_len"), ("stable_node", "rmap_hlist_len"))
     ),
     Member("VMF_ORIG_PTE", (("vm_fault", "orig_pte"),)),
-    Member("TASK_MM", (("task_struct", "mm"),)),
     Member("PAGE_HEAD", (("page", "compound_head"), ("page", "compound_info"))),
 )
 
