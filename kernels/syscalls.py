@@ -28,7 +28,7 @@ FENTRY, FEXIT, KPROBE, KRETPROBE, TRACEPOINT = (
 )
 
 _NR_BPF, _NR_PERF_EVENT_OPEN = 321, 298
-_PROG_LOAD, _RAW_TRACEPOINT_OPEN = 5, 17
+_MAP_CREATE, _PROG_LOAD, _RAW_TRACEPOINT_OPEN = 0, 5, 17
 _PROG_TYPE = {FENTRY: 26, FEXIT: 26, KPROBE: 2, KRETPROBE: 2, TRACEPOINT: 5}
 _ATTACH_TYPE = {FENTRY: 24, FEXIT: 25}
 _PERF_TYPE_TRACEPOINT = 2
@@ -68,6 +68,18 @@ def _syscall(number: int, *args: object) -> int:
 def _bpf(command: int, attr: bytes) -> int:
     buffer = ctypes.create_string_buffer(attr, len(attr))
     return _syscall(_NR_BPF, ctypes.c_int(command), buffer, ctypes.c_uint(len(attr)))
+
+
+def create_map(
+    name: str, *, map_type: int, key_size: int, value_size: int, max_entries: int, map_flags: int
+) -> int:
+    """Make a map and return its descriptor; raise `RefusedError`."""
+    _lift_memlock()
+    numbers = (map_type, key_size, value_size, max_entries, map_flags, 0, 0)
+    try:
+        return _bpf(_MAP_CREATE, struct.pack("<IIIIIII16s", *numbers, name.encode()[:15]))
+    except OSError as refused:
+        raise RefusedError(refused.errno or 0, f"map {name}: {refused.strerror}") from None
 
 
 def load(instructions: bytes, mechanism: str, name: str, btf_id: int = 0) -> int:

@@ -17,15 +17,15 @@ import mmap
 import os
 import socket
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rmapwatch.kernels.btf import Btf
     from rmapwatch.kernels.facts import KernelFacts
+    from rmapwatch.probes.compiled import Compiled
     from rmapwatch.probes.resolve import Candidate
     from rmapwatch.probes.spec import ProbePoint
 
@@ -81,7 +81,7 @@ def serve(sock: socket.socket, group: str = "") -> None:
 def fulfil(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
     """Return the manifest and the descriptors for `request` (a `session.Request`, as a dict)."""
     from rmapwatch.kernels.read import addresses
-    from rmapwatch.probes import catalogue, resolve, source
+    from rmapwatch.probes import catalogue, compiled, resolve, source
 
     headers_present()
     btf, facts = kernel()
@@ -94,12 +94,18 @@ def fulfil(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
         raise _nothing(attached)
     names = catalogue.WANTED.functions | catalogue.WANTED.data_symbols
     build = source.Build(_possible_cpus(), request["ring_pages"], addresses(names))
-    module = compile_text(source.c_source(candidates, facts, build))
-    maps = _maps(module, attached)
-    _ask_for_events(attached.fds[maps["control"]], request["events"])
+    programs = [
+        source.program_name(mechanism, candidate.source.symbol)
+        for candidate in candidates
+        for mechanism in candidate.mechanisms
+    ]
+    text = source.c_source(candidates, facts, build)
+    ready = compiled.get(text, programs, source.MAPS)
+    maps = _maps(ready)
+    _ask_for_events(maps["control"], request["events"])
     btf_ids = {name: p.btf_id for name, p in btf.functions(facts.functions).items()}
     for candidate in candidates:
-        _attach(module, candidate, btf_ids, attached)
+        _attach(candidate, lambda name: ready.linked(name, maps), btf_ids, attached)
     if not attached.rows:
         raise _nothing(attached)
     return {
@@ -107,7 +113,7 @@ def fulfil(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
         "probes": [c.point.name for c in candidates],
         "attached": attached.rows,
         "unavailable": attached.failures,
-        "maps": maps,
+        "maps": {name: attached.keep(fd) for name, fd in maps.items()},
         "possible_cpus": build.possible_cpus,
         "backend": "bcc",
     }, attached.fds
@@ -176,53 +182,17 @@ def _possible_cpus() -> int:
     return int(last.split("-")[-1]) + 1
 
 
-def compile_text(text: str) -> Any:
-    """Return bcc's module of the C text; raise with the compiler's first error."""
+def _maps(ready: Compiled) -> dict[str, int]:
+    """Return the descriptors of new maps by name."""
     from rmapwatch.errors import NothingAttachedError
-    from rmapwatch.probes import needs
+    from rmapwatch.kernels import syscalls
 
     try:
-        import bcc
-    except ImportError:
-        raise needs.no_bcc(sys.executable) from None
-
-    class Module(bcc.BPF):  # type: ignore[misc]
-        def _trace_autoload(self) -> None:
-            """Attach nothing by name: what is attached is decided here, not by bcc."""
-
-    return _with_stderr(
-        lambda: Module(text=text, cflags=["-Wno-everything"]),
-        lambda said: NothingAttachedError(
-            "the probes do not compile on this kernel",
-            next((line for line in said.splitlines() if "error:" in line), "bcc gave no reason"),
-            "rmapwatch doctor",
-        ),
-    )
-
-
-def _with_stderr(call: Callable[[], Any], failure: Callable[[str], Exception]) -> Any:
-    """Return `call()`; where it raises, raise `failure` of what C code wrote to stderr."""
-    with tempfile.TemporaryFile() as said:
-        saved = os.dup(2)
-        os.dup2(said.fileno(), 2)
-        try:
-            return call()
-        except Exception:
-            said.seek(0)
-            raise failure(said.read().decode(errors="replace")) from None
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
-
-
-def _maps(module: Any, attached: Attached) -> dict[str, int]:
-    """Return for each map that the reader needs its descriptor's place."""
-    from bcc import lib
-    from rmapwatch.probes import source
-
-    return {
-        name: attached.keep(lib.bpf_table_fd(module.module, name.encode())) for name in source.MAPS
-    }
+        return {name: syscalls.create_map(name, **asdict(m)) for name, m in ready.maps.items()}
+    except syscalls.RefusedError as refused:
+        raise NothingAttachedError(
+            "the probes find no room in the kernel", str(refused), "rmapwatch doctor"
+        ) from None
 
 
 def _ask_for_events(control: int, names: list[str]) -> None:
@@ -235,7 +205,10 @@ def _ask_for_events(control: int, names: list[str]) -> None:
 
 
 def _attach(
-    module: Any, candidate: Candidate, btf_ids: Mapping[str, int], attached: Attached
+    candidate: Candidate,
+    code_of: Callable[[str], bytes],
+    btf_ids: Mapping[str, int],
+    attached: Attached,
 ) -> None:
     """Attach a probe point, or note why the kernel refused it after all."""
     from rmapwatch.kernels import syscalls
@@ -245,7 +218,7 @@ def _attach(
         # The exit first: a call that is under way then has an exit without an entry, which is
         # known for what it is; an entry whose exit comes too early would never be over.
         for mechanism in reversed(candidate.mechanisms):
-            taken.insert(0, _attach_one(module, candidate.source.symbol, mechanism, btf_ids))
+            taken.insert(0, _attach_one(candidate.source.symbol, mechanism, code_of, btf_ids))
     except syscalls.RefusedError as refused:
         for descriptor in (fd for pair in taken for fd in pair):
             os.close(descriptor)
@@ -264,20 +237,14 @@ def _attach(
 
 
 def _attach_one(
-    module: Any, symbol: str, mechanism: str, btf_ids: Mapping[str, int]
+    symbol: str, mechanism: str, code_of: Callable[[str], bytes], btf_ids: Mapping[str, int]
 ) -> tuple[int, int]:
     """Load and attach one program; return the descriptors of program and attachment."""
-    import ctypes
-
-    from bcc import lib
     from rmapwatch.kernels import syscalls
     from rmapwatch.probes.source import program_name
 
     name = program_name(mechanism, symbol)
-    start = lib.bpf_function_start(module.module, name.encode())
-    size = lib.bpf_function_size(module.module, name.encode())
-    code = ctypes.string_at(start, size)
-    program = syscalls.load(code, mechanism, name, btf_ids.get(symbol, 0))
+    program = syscalls.load(code_of(name), mechanism, name, btf_ids.get(symbol, 0))
     try:
         return program, syscalls.attach(program, mechanism, symbol)
     except syscalls.RefusedError:

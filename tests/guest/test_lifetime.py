@@ -13,7 +13,7 @@ from typing import IO
 
 import pytest
 from rmapwatch.kernels import syscalls
-from rmapwatch.probes import session
+from rmapwatch.probes import compiled, session
 
 TRACEFS = Path("/sys/kernel/tracing")
 _PROG_GET_NEXT_ID, _LINK_GET_NEXT_ID = 11, 31
@@ -201,3 +201,13 @@ def test_a_symbol_that_is_not_there_is_refused() -> None:
 def test_the_loader_answers_a_request_for_nothing() -> None:
     with pytest.raises(Exception, match="no probe was asked for"):
         session.start(session.Request(probes=()))
+
+
+def test_a_second_start_takes_what_the_first_has_compiled(attached: Session) -> None:
+    """The same text is compiled once: what is kept is not written anew, and works as well."""
+    request = session.Request(probes=("rmap_walk_file", "step_mkclean"))
+    session.start(request).close()
+    kept = {path: path.stat().st_ino for path in compiled.FOLDER.iterdir()}
+    assert len(kept) >= 2
+    session.start(request).close()
+    assert {path: path.stat().st_ino for path in compiled.FOLDER.iterdir()} == kept

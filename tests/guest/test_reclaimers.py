@@ -15,6 +15,7 @@ from rmapwatch.probes.session import Session
 PAGES = 401
 MADV_PAGEOUT = 21  # include/uapi/asm-generic/mman-common.h; this Python has no name for it
 _VM = Path("/proc/sys/vm")
+_WATERMARKS = ("min_free_kbytes", "zone_reclaim_mode")
 
 
 def reclaimed(sample: Sample, reclaimer: str, *callers: str) -> int:
@@ -43,30 +44,34 @@ def test_madvise(attached: Session) -> None:
 
 
 @pytest.fixture
-def little_memory() -> Iterator[None]:
-    """Page cache that can go, and watermarks so high that all of it should."""
+def page_cache() -> Iterator[None]:
+    """Page cache that can go; the watermarks are put back at the end."""
     guest.zram_disk(16 << 20)
     file = guest.DISK / "holes"
     with file.open("wb") as holes:
         holes.truncate(400 << 20)
     subprocess.run(["cat", str(file)], stdout=subprocess.DEVNULL, check=True)
-    before = {name: (_VM / name).read_text() for name in ("min_free_kbytes", "zone_reclaim_mode")}
-    (_VM / "zone_reclaim_mode").write_text("1")
-    free = int(Path("/proc/meminfo").read_text().partition("MemFree:")[2].split()[0])
-    (_VM / "min_free_kbytes").write_text(str(int(free * 0.9)))
+    before = {name: (_VM / name).read_text() for name in _WATERMARKS}
     yield
     for name, value in before.items():
         (_VM / name).write_text(value)
     guest.drop_disk()
 
 
-def test_kswapd_and_a_nodes_own_pages(attached: Session, little_memory: None) -> None:
+def want_most_memory_free() -> None:
+    (_VM / "zone_reclaim_mode").write_text("1")
+    free = int(Path("/proc/meminfo").read_text().partition("MemFree:")[2].split()[0])
+    (_VM / "min_free_kbytes").write_text(str(int(free * 0.9)))
+
+
+def test_kswapd_and_a_nodes_own_pages(attached: Session, page_cache: None) -> None:
     before, counted = attached.sample(), guest.settled_vmstat()
+    usual = (_VM / "min_free_kbytes").read_text()
+    want_most_memory_free()
     allocate = "b = bytearray(48 << 20); b[::4096] = b'x' * (48 << 8)"
     subprocess.run([sys.executable, "-c", allocate], check=True)
     time.sleep(2)
-    for name in ("min_free_kbytes", "zone_reclaim_mode"):
-        (_VM / name).write_text({"min_free_kbytes": "8192", "zone_reclaim_mode": "0"}[name])
+    (_VM / "min_free_kbytes").write_text(usual)
     time.sleep(1)
     after, now = attached.sample(), guest.settled_vmstat()
 
