@@ -203,7 +203,7 @@ def test_the_loader_answers_a_request_for_nothing() -> None:
         session.start(session.Request(probes=()))
 
 
-def test_a_second_start_takes_what_the_first_has_compiled(attached: Session) -> None:
+def test_a_second_start_takes_what_the_first_has_compiled(attached: session.Session) -> None:
     """The same text is compiled once: what is kept is not written anew, and works as well."""
     request = session.Request(probes=("rmap_walk_file", "step_mkclean"))
     session.start(request).close()
