@@ -131,7 +131,6 @@
 #define NODE_PFN (48LL)
 #define NODE_LENGTH (56LL)
 #define VMF_ORIG_PTE (48LL)
-#define TASK_MM (2056LL)
 #define PAGE_HEAD (8LL)
 #define TASK_TGID (2236LL)
 #define PG_HEAD 16

@@ -6,13 +6,17 @@
 #define EXACT_COUNTS 16
 #define EXACT_BITS 4
 #define NOT_KNOWN (-1)
-#define PROBES 18
+#define UNSEEN 255
+#define PROBES 41
 #define OPS 10
 #define ASKED_BY 2
 #define CALLERS 4
-#define RECLAIMERS 5
+#define RECLAIMERS 9
 #define DECISIONS 5
 #define STATS 7
+#define ALGORITHMS 2
+#define LISTS 4
+#define AGERS 2
 #define LRUS 2
 #define RESULTS 4
 #define WALK_BAILED 1
@@ -38,15 +42,21 @@
 #define CALLER_PAGES 2
 #define CALLER_CLEAN 3
 #define RECLAIMER_KSWAPD 0
-#define RECLAIMER_DIRECT 1
-#define RECLAIMER_MEMCG 2
-#define RECLAIMER_PROACTIVE 3
-#define RECLAIMER_OTHER 4
+#define RECLAIMER_KHUGEPAGED 1
+#define RECLAIMER_DIRECT 2
+#define RECLAIMER_MEMCG 3
+#define RECLAIMER_PROACTIVE 4
+#define RECLAIMER_NODE 5
+#define RECLAIMER_MADVISE 6
+#define RECLAIMER_DAMON 7
+#define RECLAIMER_OTHER 8
 #define DECISION_ACTIVATE 0
 #define DECISION_ACTIVATE_MLOCKED 1
 #define DECISION_KEEP 2
 #define DECISION_RECLAIM 3
 #define DECISION_RECLAIM_CLEAN 4
+#define AGER_ACTIVE_LIST 0
+#define AGER_GENERATION 1
 #define VERDICT_OPEN 0
 #define VERDICT_UNMAPPED 1
 #define VERDICT_GONE 2
@@ -58,11 +68,37 @@
 #define STAT_NR_REF_KEEP 4
 #define STAT_NR_UNMAP_FAIL 5
 #define STAT_NR_LAZYFREE_FAIL 6
-#define VM_LOCKED 0x2000
-#define MEMCG_RECLAIM_PROACTIVE 0x4
+#define VM_LOCKED 0x2000ULL
+#define MEMCG_RECLAIM_PROACTIVE 0x4ULL
+#define STABLE_FLAG 0x200ULL
+#define PAGE_MAPPING_KSM 0x3ULL
+#define PTE_PFN_MASK 0xffffffffff000ULL
+#define BUS_MCEERR_AR 0x4ULL
+#define BUS_MCEERR_AO 0x5ULL
+#define KSM_SHARED 0
+#define KSM_SHARING 1
+#define KSM_FAILED 2
+#define KSM_REMOVED 3
+#define KSM_COW 4
+#define KSM_COPIED 5
+#define KSM_SCANNED 6
+#define SWAPIN_SAME 0
+#define SWAPIN_COPIED 1
+#define SWAPIN_NO_MEMORY 2
+#define SWAPIN_POISONED 3
+#define HANDLER_MEMORY_FAILURE 0
+#define HANDLER_SOFT_OFFLINE 1
+#define SWAPINS 4
+#define HANDLERS 2
+#define TYPES 32
+#define RESULT_KINDS 4
+#define KSMD 0x646d736bULL
 #define HAS_RECLAIM_CLEAN 0
 #define READ_STATS(to, stat) do { to[0] = (u32)read_s32(stat, AT_NR_DIRTY); to[1] = (u32)read_s32(stat, AT_NR_UNQUEUED_DIRTY); to[2] = (u32)read_s32(stat, AT_NR_WRITEBACK); to[3] = (u32)read_s32(stat, AT_NR_IMMEDIATE); to[4] = (u32)read_s32(stat, AT_NR_REF_KEEP); to[5] = (u32)read_s32(stat, AT_NR_UNMAP_FAIL); to[6] = (u32)read_s32(stat, AT_NR_LAZYFREE_FAIL); } while (0)
+#define TELL_STATS(e, stat) do { e->nr_dirty = (u32)read_s32(stat, AT_NR_DIRTY); e->nr_unqueued_dirty = (u32)read_s32(stat, AT_NR_UNQUEUED_DIRTY); e->nr_writeback = (u32)read_s32(stat, AT_NR_WRITEBACK); e->nr_immediate = (u32)read_s32(stat, AT_NR_IMMEDIATE); e->nr_ref_keep = (u32)read_s32(stat, AT_NR_REF_KEEP); e->nr_unmap_fail = (u32)read_s32(stat, AT_NR_UNMAP_FAIL); e->nr_lazyfree_fail = (u32)read_s32(stat, AT_NR_LAZYFREE_FAIL); } while (0)
+#define TELL_DECIDED(e, from) do { e->decided_activate = from[0]; e->decided_activate_mlocked = from[1]; e->decided_keep = from[2]; e->decided_reclaim = from[3]; e->decided_reclaim_clean = from[4]; } while (0)
 #define VMEMMAP_BASE_AT 0x100ULL
+#define KHUGEPAGED_THREAD_AT 0x0ULL
 #define STRUCT_PAGE_SIZE 64
 #define RWC_ONE (16LL)
 #define RWC_ARG (0LL)
@@ -84,11 +120,28 @@
 #define AT_NR_UNMAP_FAIL (32LL)
 #define AT_NR_LAZYFREE_FAIL (36LL)
 #define AT_NR_ACTIVATE (20LL)
+#define SC_TARGET (16LL)
+#define MEMCG_CSS (0LL)
+#define CSS_CGROUP (0LL)
+#define CGROUP_KN (296LL)
+#define KN_ID (96LL)
+#define TASK_MM (2744LL)
+#define ITEM_ADDRESS (24LL)
+#define NODE_ITEMS (40LL)
+#define NODE_PFN (48LL)
+#define NODE_LENGTH (56LL)
+#define VMF_ORIG_PTE (64LL)
+#define PAGE_HEAD (8LL)
+#define TASK_TGID (2876LL)
 #define PG_HEAD 6
 #define PG_SWAPBACKED 17
 #define PG_ACTIVE 8
 #define PG_MLOCKED 20
 #define PG_REFERENCED 2
+#define LIST_INACTIVE_ANON 0
+#define LIST_ACTIVE_ANON 1
+#define LIST_INACTIVE_FILE 2
+#define LIST_ACTIVE_FILE 3
 struct account {
 	u64 entries;
 	u64 exits;
@@ -102,6 +155,7 @@ struct walk_cell {
 	u64 ns;
 	u64 vmas;
 	u64 ptes;
+	u64 looked_at;
 	u64 ns_slots[36];
 	u64 vmas_slots[36];
 	u64 ptes_slots[36];
@@ -118,21 +172,50 @@ struct batch_cell {
 	u64 activate_exceeds;
 	u64 reclaimed_exceeds;
 };
-struct stall_cell {
+struct call_cell {
 	u64 calls;
 	u64 ns;
 	u64 ns_slots[36];
 };
+struct isolation_cell {
+	u64 isolations;
+	u64 scanned;
+	u64 taken;
+};
+struct shrunk_cell {
+	u64 lists;
+	u64 scanned;
+	u64 reclaimed;
+};
+struct deactivation_cell {
+	u64 lists;
+	u64 taken;
+	u64 activated;
+	u64 deactivated;
+};
 struct cpu_state {
-	struct account accounts[18];
+	struct account accounts[41];
 	struct walk_cell walks[30];
 	u64 references[16];
 	u64 decisions[10];
-	struct batch_cell batches[20];
-	struct stall_cell stalls[5];
+	struct batch_cell batches[36];
+	struct call_cell stalls[9];
+	struct call_cell ages[2];
+	struct isolation_cell isolations[8];
+	struct shrunk_cell shrunk[2];
+	struct deactivation_cell deactivation[1];
+	u64 ksm_begun;
+	struct call_cell ksm_scan[1];
+	u64 ksm_pages[5];
+	u64 ksm_swapins[4];
+	struct call_cell failures[2];
+	u64 failure_errors[2];
+	struct call_cell collects[1];
+	u64 actions[128];
+	u64 signals[2];
 	u64 stray_steps;
-	u64 produced[2];
-	u64 lost[2];
+	u64 produced[6];
+	u64 lost[6];
 };
 struct work {
 	u64 walk_owner;
@@ -141,8 +224,16 @@ struct work {
 	u64 batch_probe;
 	u64 shrink_owner;
 	u64 shrink_probe;
+	u64 age_owner;
+	u64 age_probe;
 	u64 reclaim_owner;
 	u64 reclaim_probe;
+	u64 remove_owner;
+	u64 remove_probe;
+	u64 failure_owner;
+	u64 failure_probe;
+	u64 collect_owner;
+	u64 collect_probe;
 	u64 folio;
 	u64 index;
 	u64 rwc;
@@ -153,12 +244,19 @@ struct work {
 	u64 flags;
 	u64 steps;
 	u64 vmas;
+	u64 looks;
+	u64 looked_at;
 	u64 start;
 	u64 reference_tid;
 	u64 reference_walk;
 	u64 reclaimer;
 	u64 reclaim_start;
 	u64 caller;
+	u64 ager;
+	u64 age_start;
+	u64 isolated;
+	u64 isolated_tid;
+	u64 control;
 	u64 batch;
 	u64 batch_start;
 	u64 stat;
@@ -168,10 +266,33 @@ struct work {
 	u64 checked_lru;
 	u64 checked_pages;
 	u64 verdict;
+	u64 check_told;
+	u64 check_time;
+	u64 check_walk;
+	u64 check_pfn;
+	u64 check_index;
+	u64 check_vm_flags;
+	u64 check_page_flags;
+	u64 check_result;
+	u64 check_pages;
+	u64 ksmd;
+	u64 scan_start;
+	u64 scan_rest;
+	u64 stable;
+	u64 handler;
+	u64 failure_start;
+	u64 failure_pfn;
+	u64 failure_flags;
+	u64 failure_type;
+	u64 failure_result;
+	u64 victims;
+	u64 collect_start;
+	u64 collect_ns;
 };
 struct control {
 	u64 events;
 	u64 steps;
+	u64 looks;
 };
 #define EVENT_WALK 1
 struct walk_event {
@@ -216,9 +337,92 @@ struct reference_event {
 	s32 result;
 	u32 nr_pages;
 	u8 is_locked;
-	char unused[47];
+	u8 decision;
+	char unused[46];
 };
-struct args { u32 probe; u64 folio; u64 rwc; u64 mapping; u64 index; u64 locked; u64 is_locked; u64 vm_flags; u64 stat; u64 ignore_references; u64 options; u64 ret; };
+#define EVENT_BATCH 3
+struct batch_event {
+	u64 time;
+	u32 tid;
+	u32 tgid;
+	u16 cpu;
+	u8 type;
+	u8 reserved;
+	u32 batch;
+	u64 memcg;
+	u64 ns;
+	s32 isolated;
+	u32 reclaimed;
+	u32 nr_dirty;
+	u32 nr_unqueued_dirty;
+	u32 nr_writeback;
+	u32 nr_immediate;
+	u32 nr_ref_keep;
+	u32 nr_unmap_fail;
+	u32 nr_lazyfree_fail;
+	u32 nr_activate_anon;
+	u32 nr_activate_file;
+	u32 decided_activate;
+	u32 decided_activate_mlocked;
+	u32 decided_keep;
+	u32 decided_reclaim;
+	u32 decided_reclaim_clean;
+	u8 caller;
+	u8 reclaimer;
+	u8 ignores_references;
+	char unused[13];
+};
+#define EVENT_KSM 4
+struct ksm_event {
+	u64 time;
+	u32 tid;
+	u32 tgid;
+	u16 cpu;
+	u8 type;
+	u8 reserved;
+	u32 batch;
+	u64 pfn;
+	u64 ns;
+	u8 what;
+	char unused[79];
+};
+#define EVENT_MEMORY_FAILURE 5
+struct memory_failure_event {
+	u64 time;
+	u32 tid;
+	u32 tgid;
+	u16 cpu;
+	u8 type;
+	u8 reserved;
+	u32 batch;
+	u64 pfn;
+	u64 ns;
+	u64 collect_ns;
+	u32 mf_flags;
+	s32 page_type;
+	s32 result;
+	s32 returned;
+	u32 victims;
+	u8 handler;
+	char unused[51];
+};
+#define EVENT_SIGNAL 6
+struct signal_event {
+	u64 time;
+	u32 tid;
+	u32 tgid;
+	u16 cpu;
+	u8 type;
+	u8 reserved;
+	u32 batch;
+	u64 pfn;
+	u64 address;
+	u32 target;
+	u16 lsb;
+	u8 code;
+	char unused[73];
+};
+struct args { u32 probe; u64 folio; u64 rwc; u64 mapping; u64 index; u64 locked; u64 is_locked; u64 vm_flags; u64 control; u64 stat; u64 scanned; u64 taken; u64 reclaimed; u64 activated; u64 deactivated; u64 lru; u64 ignore_references; u64 options; u64 node; u64 item; u64 vmf; u64 pfn; u64 flags; u64 type; u64 result; u64 code; u64 address; u64 lsb; u64 task; u64 ret; };
 static inline u32 op_of(u64 callback, u64 arg)
 {
 	if (callback == 0x1000ULL) { /* folio_referenced_one */
@@ -253,6 +457,10 @@ static inline u32 op_of(u64 callback, u64 arg)
 /* reclaim.bpf.c */
 
 /* rmap.bpf.c */
+
+/* ksm.bpf.c */
+
+/* memory_failure.bpf.c */
 
 int fentry_rmap_walk_anon(u64 *ctx)
 {
@@ -334,9 +542,21 @@ int fentry_page_mkclean_one(u64 *ctx)
 	struct args a = { .probe = 8 };
 	return step(&a);
 }
-int fexit_folio_referenced(u64 *ctx)
+int fexit_anon_rmap_tree_iter_first(u64 *ctx)
 {
 	struct args a = { .probe = 9 };
+	a.ret = ctx[3];
+	return look(&a);
+}
+int fexit_anon_rmap_tree_iter_next(u64 *ctx)
+{
+	struct args a = { .probe = 10 };
+	a.ret = ctx[3];
+	return look(&a);
+}
+int fexit_folio_referenced(u64 *ctx)
+{
+	struct args a = { .probe = 11 };
 	bpf_probe_read_kernel(&a.folio, 8, &ctx[0]);
 	a.is_locked = (u32)ctx[1];
 	bpf_probe_read_kernel(&a.vm_flags, 8, &ctx[3]);
@@ -345,82 +565,95 @@ int fexit_folio_referenced(u64 *ctx)
 }
 int fentry_balance_pgdat(u64 *ctx)
 {
-	struct args a = { .probe = 10 };
+	struct args a = { .probe = 12 };
 	return reclaim_enter(&a, RECLAIMER_KSWAPD);
 }
 int fexit_balance_pgdat(u64 *ctx)
 {
-	struct args a = { .probe = 10 };
+	struct args a = { .probe = 12 };
 	a.ret = ctx[3];
 	return reclaim_exit(&a);
 }
 int fentry_try_to_free_pages(u64 *ctx)
 {
-	struct args a = { .probe = 11 };
+	struct args a = { .probe = 13 };
 	return reclaim_enter(&a, RECLAIMER_DIRECT);
 }
 int fexit_try_to_free_pages(u64 *ctx)
 {
-	struct args a = { .probe = 11 };
+	struct args a = { .probe = 13 };
 	a.ret = ctx[4];
 	return reclaim_exit(&a);
 }
 int fentry_try_to_free_mem_cgroup_pages(u64 *ctx)
 {
-	struct args a = { .probe = 12 };
+	struct args a = { .probe = 14 };
 	a.options = (u32)ctx[3];
 	return reclaim_enter(&a, RECLAIMER_MEMCG);
 }
 int fexit_try_to_free_mem_cgroup_pages(u64 *ctx)
 {
-	struct args a = { .probe = 12 };
+	struct args a = { .probe = 14 };
 	a.options = (u32)ctx[3];
 	a.ret = ctx[5];
 	return reclaim_exit(&a);
 }
+int fentry___node_reclaim(u64 *ctx)
+{
+	struct args a = { .probe = 15 };
+	return reclaim_enter(&a, RECLAIMER_NODE);
+}
+int fexit___node_reclaim(u64 *ctx)
+{
+	struct args a = { .probe = 15 };
+	a.ret = ctx[3];
+	return reclaim_exit(&a);
+}
 int fentry_evict_folios(u64 *ctx)
 {
-	struct args a = { .probe = 13 };
+	struct args a = { .probe = 16 };
 	return shrink_enter(&a, CALLER_EVICT);
 }
 int fexit_evict_folios(u64 *ctx)
 {
-	struct args a = { .probe = 13 };
+	struct args a = { .probe = 16 };
 	a.ret = ctx[4];
 	return shrink_exit(&a);
 }
 int fentry_reclaim_pages(u64 *ctx)
 {
-	struct args a = { .probe = 14 };
+	struct args a = { .probe = 17 };
 	return shrink_enter(&a, CALLER_PAGES);
 }
 int fexit_reclaim_pages(u64 *ctx)
 {
-	struct args a = { .probe = 14 };
+	struct args a = { .probe = 17 };
 	a.ret = ctx[1];
 	return shrink_exit(&a);
 }
 int fentry_reclaim_clean_pages_from_list(u64 *ctx)
 {
-	struct args a = { .probe = 15 };
+	struct args a = { .probe = 18 };
 	return shrink_enter(&a, CALLER_CLEAN);
 }
 int fexit_reclaim_clean_pages_from_list(u64 *ctx)
 {
-	struct args a = { .probe = 15 };
+	struct args a = { .probe = 18 };
 	a.ret = ctx[2];
 	return shrink_exit(&a);
 }
 int fentry_shrink_folio_list(u64 *ctx)
 {
-	struct args a = { .probe = 16 };
+	struct args a = { .probe = 19 };
+	bpf_probe_read_kernel(&a.control, 8, &ctx[2]);
 	bpf_probe_read_kernel(&a.stat, 8, &ctx[3]);
 	a.ignore_references = (u8)ctx[4];
 	return batch_enter(&a);
 }
 int fexit_shrink_folio_list(u64 *ctx)
 {
-	struct args a = { .probe = 16 };
+	struct args a = { .probe = 19 };
+	bpf_probe_read_kernel(&a.control, 8, &ctx[2]);
 	bpf_probe_read_kernel(&a.stat, 8, &ctx[3]);
 	a.ignore_references = (u8)ctx[4];
 	a.ret = ctx[6];
@@ -428,7 +661,173 @@ int fexit_shrink_folio_list(u64 *ctx)
 }
 int fentry_try_to_unmap(u64 *ctx)
 {
-	struct args a = { .probe = 17 };
+	struct args a = { .probe = 20 };
 	bpf_probe_read_kernel(&a.folio, 8, &ctx[0]);
 	return unmap_enter(&a);
+}
+int fentry_shrink_active_list(u64 *ctx)
+{
+	struct args a = { .probe = 21 };
+	return age_enter(&a, AGER_ACTIVE_LIST);
+}
+int fexit_shrink_active_list(u64 *ctx)
+{
+	struct args a = { .probe = 21 };
+	return age_exit(&a);
+}
+int fentry_try_to_inc_max_seq(u64 *ctx)
+{
+	struct args a = { .probe = 22 };
+	return age_enter(&a, AGER_GENERATION);
+}
+int fexit_try_to_inc_max_seq(u64 *ctx)
+{
+	struct args a = { .probe = 22 };
+	a.ret = ctx[4];
+	return age_exit(&a);
+}
+int tracepoint_vmscan_mm_vmscan_lru_isolate(u8 *ctx)
+{
+	struct args a = { .probe = 23 };
+	a.scanned = *(u64 *)(ctx + 24);
+	a.taken = *(u64 *)(ctx + 40);
+	a.lru = *(u32 *)(ctx + 48);
+	return reported_isolate(&a);
+}
+int tracepoint_vmscan_mm_vmscan_lru_shrink_inactive(u8 *ctx)
+{
+	struct args a = { .probe = 24 };
+	a.scanned = *(u64 *)(ctx + 16);
+	a.reclaimed = *(u64 *)(ctx + 24);
+	return reported_shrink_inactive(&a);
+}
+int tracepoint_vmscan_mm_vmscan_lru_shrink_active(u8 *ctx)
+{
+	struct args a = { .probe = 25 };
+	a.taken = *(u64 *)(ctx + 16);
+	a.activated = *(u64 *)(ctx + 24);
+	a.deactivated = *(u64 *)(ctx + 32);
+	return reported_shrink_active(&a);
+}
+int fentry_lru_add_drain_all(u64 *ctx)
+{
+	struct args a = { .probe = 26 };
+	return ksm_scan(&a);
+}
+int fentry___msecs_to_jiffies(u64 *ctx)
+{
+	struct args a = { .probe = 27 };
+	return ksm_rest(&a);
+}
+int fexit_try_to_merge_with_ksm_page(u64 *ctx)
+{
+	struct args a = { .probe = 28 };
+	a.ret = ctx[3];
+	return ksm_merge(&a);
+}
+int fentry_stable_tree_append(u64 *ctx)
+{
+	struct args a = { .probe = 29 };
+	bpf_probe_read_kernel(&a.node, 8, &ctx[1]);
+	return ksm_append(&a);
+}
+int fentry_remove_rmap_item_from_tree(u64 *ctx)
+{
+	struct args a = { .probe = 30 };
+	bpf_probe_read_kernel(&a.item, 8, &ctx[0]);
+	return ksm_remove_enter(&a);
+}
+int fexit_remove_rmap_item_from_tree(u64 *ctx)
+{
+	struct args a = { .probe = 30 };
+	bpf_probe_read_kernel(&a.item, 8, &ctx[0]);
+	return ksm_remove_exit(&a);
+}
+int fentry_remove_node_from_stable_tree(u64 *ctx)
+{
+	struct args a = { .probe = 31 };
+	bpf_probe_read_kernel(&a.node, 8, &ctx[0]);
+	return ksm_remove_node(&a);
+}
+int fentry_do_wp_page(u64 *ctx)
+{
+	struct args a = { .probe = 32 };
+	bpf_probe_read_kernel(&a.vmf, 8, &ctx[0]);
+	return ksm_cow(&a);
+}
+int fexit_ksm_might_need_to_copy(u64 *ctx)
+{
+	struct args a = { .probe = 33 };
+	bpf_probe_read_kernel(&a.folio, 8, &ctx[0]);
+	a.ret = ctx[3];
+	return ksm_swapin(&a);
+}
+int fentry_memory_failure(u64 *ctx)
+{
+	struct args a = { .probe = 34 };
+	a.pfn = ctx[0];
+	a.flags = (u32)ctx[1];
+	return failure_enter(&a, HANDLER_MEMORY_FAILURE);
+}
+int fexit_memory_failure(u64 *ctx)
+{
+	struct args a = { .probe = 34 };
+	a.pfn = ctx[0];
+	a.flags = (u32)ctx[1];
+	a.ret = ctx[2];
+	return failure_exit(&a);
+}
+int fentry_soft_offline_page(u64 *ctx)
+{
+	struct args a = { .probe = 35 };
+	a.pfn = ctx[0];
+	a.flags = (u32)ctx[1];
+	return failure_enter(&a, HANDLER_SOFT_OFFLINE);
+}
+int fexit_soft_offline_page(u64 *ctx)
+{
+	struct args a = { .probe = 35 };
+	a.pfn = ctx[0];
+	a.flags = (u32)ctx[1];
+	a.ret = ctx[2];
+	return failure_exit(&a);
+}
+int fentry_action_result(u64 *ctx)
+{
+	struct args a = { .probe = 36 };
+	a.type = ctx[1];
+	a.result = ctx[2];
+	return action(&a);
+}
+int fentry_collect_procs(u64 *ctx)
+{
+	struct args a = { .probe = 37 };
+	return collect_enter(&a);
+}
+int fexit_collect_procs(u64 *ctx)
+{
+	struct args a = { .probe = 37 };
+	return collect_exit(&a);
+}
+int fentry___add_to_kill(u64 *ctx)
+{
+	struct args a = { .probe = 38 };
+	return victim(&a);
+}
+int fentry_force_sig_mceerr(u64 *ctx)
+{
+	struct args a = { .probe = 39 };
+	a.code = (u32)ctx[0];
+	bpf_probe_read_kernel(&a.address, 8, &ctx[1]);
+	a.lsb = ctx[2];
+	return mceerr(&a);
+}
+int fentry_send_sig_mceerr(u64 *ctx)
+{
+	struct args a = { .probe = 40 };
+	a.code = (u32)ctx[0];
+	bpf_probe_read_kernel(&a.address, 8, &ctx[1]);
+	a.lsb = ctx[2];
+	bpf_probe_read_kernel(&a.task, 8, &ctx[3]);
+	return mceerr(&a);
 }
