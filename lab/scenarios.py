@@ -55,10 +55,10 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
             ),
             Scenario(
                 name="file-stream",
-                summary="7919 mapped file pages pass, each used once, beside 604 in constant use",
+                summary="3989 mapped file pages pass, each used once, beside 604 in constant use",
                 seed_rows=(1,),
                 workload="file_stream",
-                arguments=("--stream", "7919", "--working-set", "503", *_ON_DISK),
+                arguments=("--stream", "3989", "--working-set", "503", *_ON_DISK),
                 endless=("--duration", "86400", *_ON_DISK),
                 rules="file_stream",
                 disk_bytes=64 << 20,
