@@ -127,8 +127,16 @@ def ksm_swap(run: Run) -> Iterator[Agreement]:
     copied = counts.swapins["copied"]
     yield equal("pages copied on swap-in", "pages", pages * others, copied)
     yield from vmstat(run, "ksm_swpin_copy", "pages copied on swap-in", copied)
-    yield equal("pages mapped as they came", "pages", pages, counts.swapins["same"])
+    yield _same(pages, counts.swapins["same"])
     yield from conserved(counts)
+
+
+def _same(pages: int, observed: int) -> Agreement:
+    """Return the row of the pages mapped as they came: the processes have others, swapped too."""
+    others = observed - pages
+    explained = (("pages of the processes that are not KSM's", others),) if others > 0 else ()
+    rule = "pages mapped as they came"
+    return Agreement(rule, "pages", pages, observed, others >= 0 if observed else None, explained)
 
 
 def _unmapped(run: Run, ledger: Mapping[str, Any]) -> int:

@@ -13,6 +13,8 @@
 #include "ksm.h"
 #include "pagemap.h"
 
+#define GOES 20
+
 static struct {
 	long processes;
 	long pages;
@@ -60,6 +62,18 @@ static long tell_all(char command)
 	return sum;
 }
 
+/* Reclaim until every mapping is a swap entry: what was used lately takes more than one go. */
+static long swap_all(void)
+{
+	long swapped = 0;
+
+	for (int go = 0; go < GOES && swapped < options.processes * options.pages; go++) {
+		reclaim(64UL << 20);
+		swapped = tell_all('s');
+	}
+	return swapped;
+}
+
 static void run_round(void)
 {
 	long sharing = (options.processes - 1) * options.pages;
@@ -67,12 +81,11 @@ static void run_round(void)
 	ksm_run(2 * options.processes * options.pages);
 	ksm_wait_sharing(sharing);
 	ksm_stop();
-	reclaim(64UL << 20);
 	open_object(NULL);
 	field("workload", "\"ksm_swap\"");
 	field("processes", "%ld", options.processes);
 	field("pages", "%ld", options.pages);
-	field("swapped", "%ld", tell_all('s'));
+	field("swapped", "%ld", swap_all());
 	tell_all('t');
 	field("left", "%ld", tell_all('s'));
 	ksm_field("ksm");

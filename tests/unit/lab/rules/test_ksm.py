@@ -146,7 +146,8 @@ SWAP = {"pages": 4, "processes": 3, "swapped": 12}
     [
         ({}, 4, []),
         ({}, 3, ["walks that unmap a KSM page from all its processes"]),
-        ({"same": 5}, 4, ["pages mapped as they came"]),
+        ({"same": 3}, 4, ["pages mapped as they came"]),
+        ({"same": 6}, 4, []),
         ({}, 5, []),
         (
             {"copied": 7},
