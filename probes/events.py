@@ -135,7 +135,7 @@ EVENTS: dict[str, tuple[EventField, ...]] = {
         EventField(
             "decision",
             "u8",
-            "what was decided, as seen by its effect; 255 outside a batch that was followed",
+            "what was decided, as seen by its effect in a batch that was followed; 255 not seen",
             unknown=UNSEEN,
             names=DECISIONS,
         ),
@@ -146,7 +146,7 @@ EVENTS: dict[str, tuple[EventField, ...]] = {
         EventField(
             "isolated",
             "s32",
-            "pages that the thread isolated for it; -1 where the kernel did not report any",
+            "pages that the thread isolated for it, as the kernel reports; -1 unknown",
             unknown=NOT_KNOWN,
         ),
         EventField("reclaimed", "u32", "pages freed"),

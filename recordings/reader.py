@@ -94,7 +94,7 @@ class Recording:
 
     def table(self, event: str) -> Any:
         """Return all events of a type as a `pyarrow.Table`."""
-        return pa.Table.from_batches(list(self.batches(event)), schema.of_stream(event))
+        return schema.completed(event, list(self.batches(event)))
 
     def records(self, event: str) -> Records:
         """Return all events of a type as `probes.ring` had them; pointers are hashes."""

@@ -98,6 +98,21 @@ def batch_of(event: str, records: Records) -> Any:
     return pa.RecordBatch.from_arrays(arrays, schema=of_stream(event))
 
 
+def completed(event: str, batches: list[Any]) -> Any:
+    """Return the table of `batches`; what the version that wrote them did not know is null."""
+    wanted = of_stream(event)
+    if not batches:
+        return pa.Table.from_batches([], wanted)
+    found = pa.Table.from_batches(batches)
+    columns = [
+        found.column(field.name)
+        if field.name in found.schema.names
+        else pa.nulls(found.num_rows, field.type)
+        for field in wanted
+    ]
+    return pa.Table.from_arrays(columns, schema=wanted)
+
+
 def load_all() -> None:
     """Have pyarrow and numpy load what they load late: by then privileges may be dropped."""
     for event in events.EVENTS:

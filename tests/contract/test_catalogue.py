@@ -50,7 +50,7 @@ def test_every_define_that_the_c_text_uses_is_made(kernel_facts) -> None:
     used = set(
         re.findall(r"\b[A-Z][A-Z0-9_]{2,}\b", re.sub(r"/\*.*?\*/|//[^\n]*", "", C_TEXT, flags=re.S))
     )
-    known = {"BPF_F_TABLE", "BPF_F_MMAPABLE", "BPF_RINGBUF_OUTPUT", "ULL"}
+    known = {"BPF_F_TABLE", "BPF_F_MMAPABLE", "BPF_RINGBUF_OUTPUT", "NULL", "ULL"}
     assert used - defined - known == set()
 
 

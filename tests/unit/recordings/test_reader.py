@@ -101,3 +101,17 @@ def test_an_older_recording_is_read_with_what_it_has(recording: Path) -> None:
     del told["command"]
     (recording / "meta.json").write_text(json.dumps(told))
     assert Recording(recording).meta.command == ()
+
+
+def test_a_stream_that_an_older_version_wrote(recording: Path) -> None:
+    """What it did not know is null in the table and unknown in the records; the rest is as it was."""
+    path = recording / f"walk{SUFFIX}"
+    told = pa.ipc.open_stream(path.read_bytes()).read_all()
+    older = told.drop_columns(["vmas"])
+    with pa.ipc.new_stream(path, older.schema) as stream:
+        stream.write_table(older)
+    table = Recording(recording).table("walk")
+    assert table.schema.names == told.schema.names
+    assert table.column("vmas").null_count == len(told)
+    assert table.drop_columns(["vmas"]).equals(told.drop_columns(["vmas"]))
+    assert set(Recording(recording).records("walk")["vmas"]) == {-1}

@@ -37,6 +37,8 @@ def test_what_is_not_known_is_null(event: str, records) -> None:
     for member in nullable:
         values = told[member.name].tolist()
         expected = [None if value == member.unknown else value for value in values]
+        if member.names:
+            expected = [None if value is None else member.names[value] for value in expected]
         assert batch.column(member.name).to_pylist() == expected
         assert None in expected
 
