@@ -104,7 +104,7 @@ def test_an_older_recording_is_read_with_what_it_has(recording: Path) -> None:
 
 
 def test_a_stream_that_an_older_version_wrote(recording: Path) -> None:
-    """What it did not know is null in the table and unknown in the records; the rest is as it was."""
+    """What it did not know is null in the table, unknown in the records; the rest is as it was."""
     path = recording / f"walk{SUFFIX}"
     told = pa.ipc.open_stream(path.read_bytes()).read_all()
     older = told.drop_columns(["vmas"])
