@@ -7,6 +7,7 @@ found in files of its working folder, which the host sees.
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
@@ -125,7 +126,8 @@ def _recorded(
     ledger = _workload([program, *scenario.arguments], tape, folder / LEDGER)
     _settle(tape)
     tape.close(ledger)
-    (folder / FRAMES).write_text(json.dumps([asdict(shown) for shown in frames(samples)]))
+    with gzip.open(folder / FRAMES, "wt") as out:
+        json.dump([asdict(shown) for shown in frames(samples)], out)
     return samples, ledger
 
 

@@ -9,8 +9,8 @@ RESULT = "result.json"
 RECORDING = "recording"
 """From the agent, in a folder of each scenario's name: the folder of its recording."""
 
-FRAMES = "frames.json"
-"""Beside it: the frames that the agent saw as the Samples came."""
+FRAMES = "frames.json.gz"
+"""Beside it, compressed: the frames that the agent saw as the Samples came."""
 
 LEDGER = "ledger.json"
 """Beside it: what the workload says of itself."""

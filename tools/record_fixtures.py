@@ -13,17 +13,18 @@ from pathlib import Path
 from rmapwatch.lab import run
 
 FIXTURES = Path(__file__).resolve().parents[1] / "tests" / "fixtures"
-SCENARIOS = ("fork-storm", "file-stream", "working-set")
-SERIES = ("6.1", "6.12")
+RECLAIM = ("fork-storm", "file-stream", "working-set")
+SCENARIOS = {"6.1": RECLAIM, "6.12": (*RECLAIM, "ksm-stall", "hwpoison")}
+"""What is recorded of each kernel."""
 
 
 def main() -> None:
     """Record every fixture of the kernels that are named; default: all of them."""
-    for series in sys.argv[1:] or SERIES:
-        folders = [FIXTURES / f"{scenario}-{series}" for scenario in SCENARIOS]
+    for series in sys.argv[1:] or SCENARIOS:
+        folders = [FIXTURES / f"{scenario}-{series}" for scenario in SCENARIOS[series]]
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
-        run.record(run.Wanted(SCENARIOS, series), folders, print)
+        run.record(run.Wanted(SCENARIOS[series], series), folders, print)
 
 
 if __name__ == "__main__":

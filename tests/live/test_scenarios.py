@@ -1,6 +1,7 @@
 """`rmapwatch lab run --all`, as a user types it, on each kernel that is asked for."""
 
 import dataclasses
+import gzip
 import json
 import os
 import subprocess
@@ -102,10 +103,10 @@ def test_what_is_left_replays_to_the_same(everything: tuple[str, Path, list[dict
     _, out, results = everything
     for result in results:
         left = out / f"{result['scenario']}-{result['lru']}"
-        assert {path.name for path in left.iterdir()} == {"recording", "frames.json", "ledger.json"}
+        assert {p.name for p in left.iterdir()} == {"recording", "frames.json.gz", "ledger.json"}
         recording = Recording(left / "recording")
         assert recording.complete
         told = [dataclasses.asdict(shown) for shown in frames(recording.samples())]
-        assert told == json.loads((left / "frames.json").read_text())
+        assert told == json.loads(gzip.decompress((left / "frames.json.gz").read_bytes()))
         for row in result["events_by_type"]:
             assert len(recording.records(row["event"])) == row["received"]

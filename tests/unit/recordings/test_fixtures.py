@@ -1,5 +1,6 @@
 """Recordings of real kernels, made by `rmapwatch lab record`: the same answers as when live."""
 
+import gzip
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -15,9 +16,10 @@ from rmapwatch.recordings.reader import Recording
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 KERNEL_HALF = 0xFFFF_8000_0000_0000
 LIMIT_BYTES = 300_000
+AT_LEAST = {"walk": 2000, "reference": 1000, "batch": 20}
 
 
-@pytest.fixture(params=["fork-storm-6.1", "fork-storm-6.12"])
+@pytest.fixture(params=sorted(path.name for path in FIXTURES.iterdir()))
 def fixture(request: pytest.FixtureRequest) -> Path:
     return FIXTURES / request.param
 
@@ -41,7 +43,7 @@ def test_it_is_whole_and_small(fixture: Path) -> None:
 def test_replay_gives_the_frames_of_the_live_run(fixture: Path) -> None:
     told = [asdict(shown) for shown in frames(Recording(fixture).samples())]
     assert len(told) > 3
-    assert as_json(told) == live(fixture, "frames.json")
+    assert as_json(told) == json.loads(gzip.decompress((fixture / "frames.json.gz").read_bytes()))
 
 
 def test_the_rules_agree_as_they_did_live(fixture: Path) -> None:
@@ -62,13 +64,14 @@ def test_the_rules_agree_as_they_did_live(fixture: Path) -> None:
 def test_events_are_all_there_in_their_order(fixture: Path) -> None:
     recording = Recording(fixture)
     seqs = np.concatenate([recording.records(event)["seq"] for event in events.EVENTS])
-    assert np.array_equal(np.sort(seqs), np.arange(len(seqs)))
+    assert np.array_equal(np.sort(seqs), np.arange(len(seqs)) + seqs.min())
     for event in events.EVENTS:
         told = recording.records(event)
         assert (np.diff(told["seq"].astype(np.int64)) > 0).all()
         counts = recording.meta.end.events[event]
-        assert counts.produced == counts.received == len(told) > 2000
+        assert counts.produced == counts.received == len(told)
         assert counts.lost == 0
+        assert len(told) > AT_LEAST.get(event, -1), event
 
 
 def test_no_kernel_address_is_in_it(fixture: Path) -> None:
@@ -79,7 +82,7 @@ def test_no_kernel_address_is_in_it(fixture: Path) -> None:
                 values = recording.records(event)[member.name]
                 known = values if member.unknown is None else values[values != member.unknown]
                 assert (known < KERNEL_HALF).all(), member.name
-                if member.pointer:
+                if member.pointer and len(known):
                     assert len(np.unique(known)) > 1
     assert b"ffff8" not in (fixture / "meta.json").read_bytes()
 
@@ -91,5 +94,5 @@ def test_a_walk_belongs_to_its_check(fixture: Path) -> None:
     with_walk = checks[checks["walk"] != 0]
     known = {(int(w["tid"]), int(w["time"])) for w in walks}
     found = [(int(c["tid"]), int(c["walk"])) in known for c in with_walk]
-    assert len(found) > 2000
+    assert len(found) > 1000
     assert all(found)
