@@ -99,10 +99,10 @@ class Prometheus:
 
 @contextmanager
 def prometheus(
-    target: str, folder: Path, interval: str = "2s", rules: Path | None = None
+    targets: Sequence[str], folder: Path, interval: str = "2s", rules: Path | None = None
 ) -> Iterator[Prometheus]:
-    """A Prometheus that scrapes `target` (a URL) and keeps its data in `folder`."""
-    where = urllib.parse.urlsplit(target)
+    """A Prometheus that scrapes `targets` (URLs of /metrics) and keeps its data in `folder`."""
+    places = [urllib.parse.urlsplit(target).netloc for target in targets]
     config = {
         "global": {
             "scrape_interval": interval,
@@ -110,13 +110,7 @@ def prometheus(
             "evaluation_interval": "1s",
         },
         "rule_files": [str(rules)] if rules else [],
-        "scrape_configs": [
-            {
-                "job_name": "rmapwatch",
-                "metrics_path": where.path,
-                "static_configs": [{"targets": [where.netloc]}],
-            }
-        ],
+        "scrape_configs": [{"job_name": "rmapwatch", "static_configs": [{"targets": places}]}],
     }
     path = folder / "prometheus.json"  # JSON is YAML
     path.write_text(json.dumps(config))

@@ -82,7 +82,7 @@ def test_its_counts_are_those_of_a_session_beside_it(
         held_against(attached, url, storm_program)
         small(process.pid)
         page = get(url)
-        with prometheus(url, tmp_path, interval="5s") as running:
+        with prometheus([url], tmp_path, interval="5s") as running:
             seen = until(lambda: running.values("sum(rmapwatch_walks_total)"), 120)
         assert seen[frozenset()] >= sum(values(page, "rmapwatch_walks_total").values())
         process.send_signal(signal.SIGTERM)

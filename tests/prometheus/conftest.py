@@ -1,6 +1,7 @@
 """A Prometheus that has seen all of a recording, shared by the tests of a worker."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
@@ -8,6 +9,9 @@ from rmapwatch.collectors.frame import Frame, frame
 from rmapwatch.recordings import replay
 from rmapwatch.recordings.reader import Recording
 from servers import FIXTURE, ROOT, Prometheus, exporter, get, prometheus, until
+
+# Recordings that together have something of everything.
+FLEET = ("fork-storm-6.1", "ksm-stall-6.12", "hwpoison-6.12")
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,25 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
     rules = ROOT / "deploy" / "prometheus" / "alerts.yml"
     with (
         exporter("--replay", str(FIXTURE)) as (url, _),
-        prometheus(url, tmp_path_factory.mktemp("prometheus"), rules=rules) as running,
+        prometheus([url], tmp_path_factory.mktemp("prometheus"), rules=rules) as running,
     ):
         seen = 'sum(rmapwatch_walks_total{job="rmapwatch"})'
         until(lambda: walks in running.values(seen).values())
         yield Scraped(running, get(url), whole)
+
+
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """A Prometheus that has seen all of several recordings, each an instance."""
+    with ExitStack() as stack:
+        ends = {}
+        for name in FLEET:
+            folder = FIXTURE.with_name(name)
+            first, last = replay.whole(Recording(folder).samples())
+            url, _ = stack.enter_context(exporter("--replay", str(folder)))
+            ends[url] = sum(row.walks for row in frame(last, first).walks)
+        folder = tmp_path_factory.mktemp("fleet")
+        running = stack.enter_context(prometheus(list(ends), folder))
+        seen = "sum by (instance) (rmapwatch_walks_total)"
+        until(lambda: sorted(running.values(seen).values()) == sorted(ends.values()))
+        yield running
