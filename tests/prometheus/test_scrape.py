@@ -9,8 +9,12 @@ from servers import program
 WINDOW_S = 60
 
 # What this recording is too old to have.
-# Histograms of what the recording did not exercise: nothing was merged, and no page failed.
-ABSENT = {"rmapwatch_ksm_scan_duration_seconds", "rmapwatch_memory_failure_duration_seconds"}
+# Histograms of what the recording did not exercise: nothing grew old or was merged or failed.
+ABSENT = {
+    "rmapwatch_reclaim_ageing_duration_seconds",
+    "rmapwatch_ksm_scan_duration_seconds",
+    "rmapwatch_memory_failure_duration_seconds",
+}
 
 
 def labels(**names: str) -> frozenset:
