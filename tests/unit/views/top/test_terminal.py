@@ -83,7 +83,7 @@ def test_keys_and_a_clean_end(terminal: Callable[..., Terminal]) -> None:
     shown.press("q")
     left = shown.until(lambda text: "it ended with 0" in text)
     assert "F10 Quit" not in left
-    assert "calls for memory" in left
+    assert "events lost" in left
 
 
 def test_ctrl_c_is_a_clean_end_too_and_no_colour_none(terminal: Callable[..., Terminal]) -> None:
