@@ -45,6 +45,7 @@ def say(text: str) -> None:
 def prepare(scenarios: Sequence[Scenario]) -> None:
     """Give the guest what the scenarios need."""
     guest.rest()
+    guest.count_program_runs()
     if swap := max(scenario.swap_bytes for scenario in scenarios):
         guest.zram_swap(swap)
     if disk := max(scenario.disk_bytes for scenario in scenarios):

@@ -18,6 +18,7 @@ _CGROUPS = Path("/sys/fs/cgroup")
 _CONTROL = Path("/run/lab/command.sh")
 _DAMON_STAT = Path("/sys/module/damon_stat/parameters/enabled")
 _KHUGEPAGED_SLEEP = Path("/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs")
+_BPF_STATS = Path("/proc/sys/kernel/bpf_stats_enabled")
 _AN_HOUR_MS = "3600000"
 _LRU_GEN = Path("/sys/kernel/mm/lru_gen/enabled")
 _REFRESH = Path("/proc/sys/vm/stat_refresh")
@@ -56,6 +57,12 @@ def rest() -> None:
         _DAMON_STAT.write_text("N")
     if _KHUGEPAGED_SLEEP.exists():
         _KHUGEPAGED_SLEEP.write_text(_AN_HOUR_MS)
+
+
+def count_program_runs() -> None:
+    """Have the kernel count the runs of BPF programs and their time, which it does when asked."""
+    require_guest()
+    _BPF_STATS.write_text("1")
 
 
 def zram_swap(size_bytes: int) -> None:

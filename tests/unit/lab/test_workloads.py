@@ -49,7 +49,11 @@ def test_a_failed_build_leaves_no_program(cache: Path, monkeypatch: pytest.Monke
 
 
 def test_this_machine_is_no_guest(tmp_path: Path) -> None:
-    for change in (lambda: guest.zram_swap(1), lambda: guest.reclaim(tmp_path, 1)):
+    for change in (
+        guest.count_program_runs,
+        lambda: guest.zram_swap(1),
+        lambda: guest.reclaim(tmp_path, 1),
+    ):
         with pytest.raises(RmapwatchError, match="no guest of the lab"):
             change()
 
