@@ -75,6 +75,10 @@ class Recording:
         for name, cut in self.truncated.items():
             yield f"{name}: read up to its whole batches, {cut.batches}: {cut.reason}"
 
+    def is_cut(self, stream: str) -> bool:
+        """Return whether a stream ends before its writer closed it."""
+        return f"{stream}{SUFFIX}" in self.truncated
+
     def samples(self) -> Iterator[Sample]:
         """Yield the Samples, oldest first."""
         with self._told(schema.SAMPLES):

@@ -147,11 +147,21 @@ def records_of(event: str, table: Any) -> Records:
     found = np.zeros(table.num_rows, ring.dtype(event))
     found["type"] = events.type_number(event)
     for member in columns(event):
-        if member.name in table.schema.names:
-            found[member.name] = _values(member, table.column(member.name))
-        else:
-            found[member.name] = member.unknown
+        found[member.name] = _column(member, table)
     return found
+
+
+def column_of(event: str, table: Any, name: str) -> npt.NDArray[Any]:
+    """Return one column of a table or a record batch, its values as the ring gave them."""
+    member = next(member for member in columns(event) if member.name == name)
+    values = _column(member, table)
+    return values.astype(ring.dtype(event)[name], copy=False)
+
+
+def _column(member: EventField, table: Any) -> npt.NDArray[Any]:
+    if member.name in table.schema.names:
+        return _values(member, table.column(member.name))
+    return np.full(table.num_rows, member.unknown)
 
 
 def _values(member: EventField, column: Any) -> npt.NDArray[Any]:
