@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -58,6 +59,7 @@ NO_BATCH = 255
 """Stands for the caller of a batch whose own event is not there."""
 
 
+@functools.cache
 def table_of(semantics: Semantics) -> npt.NDArray[np.uint8]:
     """Return the model's decision table, in the numbers of `DECISIONS`."""
     return np.array(
@@ -140,7 +142,7 @@ def _explanations(
     seen = checks["decision"]
     free = ~context.bit("mlocked", checks["page_flags"])
     locked = (seen == _CODES["activate_mlocked"]) & free
-    open_ones = np.isin(model, [_CODES["activate"], _CODES["keep"]])
+    open_ones = (model == _CODES["activate"]) | (model == _CODES["keep"])
     yield "mlocked by another thread between check and effect", locked & open_ones
     if not context.tells_clean:
         merged = (model == _CODES["reclaim_clean"]) & (seen == _CODES["reclaim"])

@@ -16,6 +16,7 @@ from .verdict import Columns, Found, Mask, Rule, judge, untold
 from .windows import Window, count, empty, joined, taken
 
 _OP = {op.name: number for number, op in enumerate(OPS)}
+_CHANGING = np.array([op.name in ("unmap", "migrate", "split", "restore") for op in OPS])
 _RMAP = "mm/rmap.c"
 
 ONCE = Rule(
@@ -134,8 +135,7 @@ def _contended(bailed: Columns) -> Found:
 
 
 def _mapcounts(known: Columns) -> Found:
-    changing = np.isin(known["op"], [_OP[op] for op in ("unmap", "migrate", "split", "restore")])
-    known = taken(known, changing)
+    known = taken(known, _CHANGING[known["op"]])
     gone = known["mapcount_before"].astype(np.int64) - known["mapcount_after"]
     model = np.where(known["op"] == _OP["restore"], -gone, gone)
 
@@ -167,6 +167,8 @@ def _enters(rule: Rule, columns: Columns, vmas: int) -> Found:
     return judge(rule, columns, right, lambda at: (f"{vmas} VMAs", f"{columns['vmas'][at]} VMAs"))
 
 
+_OF_PAIRS = ["seq", "time", "tid", "pfn", "vmas", "flags"]
+
 WAITING = 1 << 18
 """So many walks at most wait for their check; of older ones it never came."""
 
@@ -186,7 +188,7 @@ def pair(waiting: Walked, window: Window) -> tuple[Walked, Columns, Columns, Mas
     once its decision was seen, and then other walks have been told already.
     """
     every, checks = window["walk"], window["reference"]
-    walks = joined([waiting.walks, taken(every, every["op"] == _OP["reference"])])
+    walks = joined([waiting.walks, taken(every, every["op"] == _OP["reference"])], _OF_PAIRS)
     walks = taken(walks, np.argsort(walks["time"], kind="stable"))
     checks = taken(checks, checks["walk"] != 0)
     places, there = _places(walks, checks)

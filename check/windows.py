@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,16 +40,35 @@ def empty(event: str) -> Columns:
     return {name: schema.column_of(event, none, name) for name in NEEDED[event]}
 
 
+class _Chosen(Mapping[str, npt.NDArray[Any]]):
+    """Some of the events; a column is copied when it is first asked for, most never are."""
+
+    def __init__(self, columns: Columns, which: Mask | Places | slice) -> None:
+        self._columns, self._which = columns, which
+        self._copied: dict[str, npt.NDArray[Any]] = {}
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        if name not in self._copied:
+            self._copied[name] = self._columns[name][self._which]
+        return self._copied[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+
 def taken(columns: Columns, which: Mask | Places | slice) -> Columns:
     """Return some of the events."""
-    return {name: values[which] for name, values in columns.items()}
+    if not isinstance(which, slice) and which.dtype == np.bool_:
+        which = np.flatnonzero(which)  # once for all columns
+    return _Chosen(columns, which)
 
 
-def joined(parts: list[Columns]) -> Columns:
-    """Return the events of all parts, one after the other."""
-    if len(parts) == 1:
-        return parts[0]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+def joined(parts: Sequence[Columns], names: Iterable[str]) -> Columns:
+    """Return these columns of the events of all parts, one after the other."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in names}
 
 
 def count(columns: Columns) -> int:
@@ -80,7 +99,7 @@ class _Stream:
 
     def __init__(self, recording: Recording, event: str, rows: int) -> None:
         self.event, self._rows = event, rows
-        self._batches = recording.batches(event)
+        self._batches = recording.batches(event, NEEDED[event])
         self.ended = self.taken_from = False
         self.cut = recording.is_cut(event)
         self.waiting = empty(event)
@@ -102,13 +121,15 @@ class _Stream:
     def fill(self) -> None:
         """Read on, where nothing waits."""
         parts, rows = [self.waiting], count(self.waiting)
+        if rows:
+            return
         while rows < self._rows and not self.ended:
             batch = next(self._batches, None)
             self.ended = batch is None
             if batch is not None:
                 parts.append(self._columns(batch))
                 rows += batch.num_rows
-        self.waiting = joined(parts)
+        self.waiting = joined(parts, NEEDED[self.event])
 
     def _columns(self, batch: Any) -> Columns:
         return {n: schema.column_of(self.event, batch, n) for n in NEEDED[self.event]}
