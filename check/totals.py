@@ -146,11 +146,14 @@ def _batches(batches: Columns) -> Cells:
 def totals(context: Context, told: Told, events: Mapping[str, EventCounts]) -> Iterator[Found]:
     """Yield what the rules find; `events`: their counts when all was over, empty if not known."""
     yield from losses(told, events)
+    sample, of_samples = context.sample, (ACCOUNTS, WALKS, CHECKS, BATCHES)
+    if sample is None:
+        why = "the recording is cut off"
+        yield from (untold(rule, why) for rule in (GAPLESS, *of_samples))
+        return
     yield _gapless(told)
-    sample = context.sample
-    if sample is None or not sample.quiet:
-        why = "no Sample was taken at rest" if sample else "the recording is cut off"
-        yield from (untold(rule, why) for rule in (ACCOUNTS, WALKS, CHECKS, BATCHES))
+    if not sample.quiet:
+        yield from (untold(rule, "no Sample was taken at rest") for rule in of_samples)
         return
     yield from accounts(sample)
     yield from counted(sample, told)

@@ -28,10 +28,12 @@ _UNUSED = {
 }
 
 NEEDED = {
-    event: tuple(f.name for f in schema.columns(event) if f.name not in unused)
-    for event, unused in _UNUSED.items()
+    event: tuple(f.name for f in schema.columns(event) if f.name not in _UNUSED[event])
+    if event in _UNUSED
+    else ("seq",)
+    for event in events.EVENTS
 }
-"""The columns that rules look at."""
+"""The columns that rules look at; of other types of event, that they are there."""
 
 
 def empty(event: str) -> Columns:
@@ -82,7 +84,7 @@ def windows(recording: Recording, rows: int = ROWS) -> Iterator[Window]:
 
     What lies beyond the end of a stream that is cut off is left out: its counterparts are missing.
     """
-    streams = [_Stream(recording, event, rows) for event in events.EVENTS if event in NEEDED]
+    streams = [_Stream(recording, event, rows) for event in events.EVENTS]
     for stream in streams:
         stream.fill()
     while any(count(stream.waiting) for stream in streams):

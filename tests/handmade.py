@@ -170,6 +170,7 @@ def story(kernel: str, caller: str) -> Story:
         pageout.check(seen[0])
     pageout.end(ignores)
     Batch(told, 702, "clean", 2).end(ignores=True)
+    told.tell("ksm", tid=706)  # of which the check knows no more than that it is there
     _storm(told)
     return told
 
@@ -226,7 +227,7 @@ def sample_of(told: Story) -> Sample:
             checked[state.ASKED_BY[e.get("is_locked", 0)], lru, result] += 1
             if e["decision"] != UNSEEN:
                 decided[lru, reclaim.DECISIONS[e["decision"]]] += 1
-        else:
+        elif event == "batch":
             key = reclaim.CALLERS[e["caller"]], reclaim.RECLAIMERS[e["reclaimer"]]
             batches[key] += 1
             freed[key] += e["reclaimed"]
