@@ -208,10 +208,10 @@ def _places(walks: Columns, checks: Columns) -> tuple[npt.NDArray[Any], Mask]:
     places = np.minimum(places, size - 1)
     there = _matches(walks, checks, places)
     # Threads on several CPUs may have ended walks in the same nanosecond.
-    for at in np.flatnonzero(~there):
+    for at in np.flatnonzero(~there & (times[places] == checks["walk"])):
         end = np.searchsorted(times, checks["walk"][at], side="right")
         same = walks["tid"][places[at] : end] == checks["tid"][at]
-        if same.any() and times[places[at]] == checks["walk"][at]:
+        if same.any():
             places[at] += np.argmax(same)
             there[at] = True
     return places, there
