@@ -177,6 +177,23 @@ def export(
     web.run(address, lambda: Replayed(_recorded(replay)))
 
 
+@app.command()
+def check(
+    recording: Annotated[Path, typer.Argument(help="The folder of a recording.")],
+    as_json: Json = False,
+) -> None:
+    """Hold a recording against the reference model; exit 1 on what nothing explains."""
+    from .check import command, show  # numpy, pyarrow
+
+    kernel, verdict = command.checked(recording)
+    if as_json:
+        live.print_json(show.as_json(verdict, kernel))
+    else:
+        Console().print(show.screen(verdict, kernel))
+    if not verdict.agrees:
+        raise typer.Exit(errors.FAILED)
+
+
 @app.command(hidden=True)
 def loader(
     group: Annotated[str, typer.Option(help="Serve root, and members of this group.")],

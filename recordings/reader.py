@@ -7,7 +7,7 @@ was full: it is read up to its last whole batch, and `Recording.truncated` says 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -75,20 +75,28 @@ class Recording:
         for name, cut in self.truncated.items():
             yield f"{name}: read up to its whole batches, {cut.batches}: {cut.reason}"
 
+    def is_cut(self, stream: str) -> bool:
+        """Return whether a stream ends before its writer closed it."""
+        return f"{stream}{SUFFIX}" in self.truncated
+
     def samples(self) -> Iterator[Sample]:
         """Yield the Samples, oldest first."""
         with self._told(schema.SAMPLES):
             for batch in self.batches(schema.SAMPLES):
                 yield from schema.samples_of(batch)
 
-    def batches(self, stream: str) -> Iterator[Any]:
-        """Yield the whole record batches of a type of event (`pyarrow.RecordBatch`)."""
+    def batches(self, stream: str, names: Collection[str] | None = None) -> Iterator[Any]:
+        """
+        Yield the whole record batches of a type of event (`pyarrow.RecordBatch`).
+
+        ``names``: of these columns alone, where the stream has them; None for all.
+        """
         extent = self._extents[stream]
         if not extent.batches:
             return
         with self._told(stream):
             data = self._data(stream).slice(0, extent.size)
-            for batch in ipc.open_stream(data):
+            for batch in ipc.open_stream(data, options=_only(data, names)):
                 batch.validate(full=True)  # Arrow trusts what it reads, and a rotten offset kills
                 yield batch
 
@@ -131,6 +139,14 @@ class Recording:
     def _optional(self, stream: str) -> bool:
         """Return whether a recording may lack the stream: an older version knew no such events."""
         return stream != schema.SAMPLES and not (self.folder / f"{stream}{SUFFIX}").exists()
+
+
+def _only(data: Any, names: Collection[str] | None) -> Any:
+    """Return Arrow's options to read these columns of a stream and to pass over the others."""
+    if names is None:
+        return ipc.IpcReadOptions()
+    there = ipc.open_stream(data).schema.names
+    return ipc.IpcReadOptions(included_fields=[n for n, name in enumerate(there) if name in names])
 
 
 def _walk(data: Any) -> tuple[_Extent, Any]:

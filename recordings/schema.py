@@ -147,11 +147,27 @@ def records_of(event: str, table: Any) -> Records:
     found = np.zeros(table.num_rows, ring.dtype(event))
     found["type"] = events.type_number(event)
     for member in columns(event):
-        if member.name in table.schema.names:
-            found[member.name] = _values(member, table.column(member.name))
-        else:
-            found[member.name] = member.unknown
+        found[member.name] = _column(member, table)
     return found
+
+
+def column_of(event: str, table: Any, name: str) -> npt.NDArray[Any]:
+    """Return one column of a table or a record batch, its values as the ring gave them."""
+    member = next(member for member in columns(event) if member.name == name)
+    values = _column(member, table)
+    return values.astype(_dtypes(event)[name], copy=False)
+
+
+@functools.cache
+def _dtypes(event: str) -> dict[str, np.dtype[Any]]:
+    whole = ring.dtype(event)
+    return {member.name: whole[member.name] for member in columns(event)}
+
+
+def _column(member: EventField, table: Any) -> npt.NDArray[Any]:
+    if member.name in table.schema.names:
+        return _values(member, table.column(member.name))
+    return np.full(table.num_rows, member.unknown)
 
 
 def _values(member: EventField, column: Any) -> npt.NDArray[Any]:
@@ -167,6 +183,8 @@ def _values(member: EventField, column: Any) -> npt.NDArray[Any]:
 def _codes(member: EventField, chunk: Any) -> npt.NDArray[Any]:
     encoded = chunk if member.names else chunk.dictionary_encode()
     known = [_code(member, text) for text in encoded.dictionary.to_pylist()]
+    if not encoded.null_count and known == list(range(len(known))):
+        return np.asarray(encoded.indices)
     # What is null is written as the place after the last name.
     places = encoded.indices.cast(pa.int16()).fill_null(len(known))
     unknown = [] if member.unknown is None else [member.unknown]

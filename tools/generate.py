@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rmapwatch.tools import (
+    check_pages,
     dashboard,
     metric_pages,
     model_rules,
@@ -24,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 GENERATED: tuple[tuple[str, Callable[[], str]], ...] = (
     ("deploy/grafana/rmapwatch.json", dashboard.page),
+    ("docs/check.md", check_pages.page),
     ("docs/metrics.md", metric_pages.page),
     ("docs/model-rules.md", model_rules.page),
     ("docs/probes.md", probe_pages.probes),

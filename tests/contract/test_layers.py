@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "recordings": {"errors", "kernels", "probes"},
     "exporters": {"errors", "kernels", "probes", "collectors"},
     "model": {"kernels"},
+    "check": {"errors", "kernels", "probes", "recordings", "model"},
     "views": {"errors", "kernels", "probes", "collectors", "recordings", "model"},
     "doctor": {"errors", "kernels", "probes"},
     "lab": {"errors", "kernels", "probes", "collectors", "recordings", "views", "model"},
@@ -33,6 +34,7 @@ MAY_IMPORT = {
         "views",
         "lab",
         "doctor",
+        "check",
     },
     "__main__": {"cli"},
 }

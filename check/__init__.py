@@ -1,0 +1,1 @@
+"""Rules that hold a recording against the reference model, and against itself."""

@@ -1,0 +1,172 @@
+"""The reference check: what the model decides from its inputs, against the decision's effect."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..kernels.semantics import Mglru, Semantics
+from ..model.references import (
+    VM_EXEC,
+    VM_LOCKED,
+    Decision,
+    ReferenceCheck,
+    decision_key,
+    decision_table,
+)
+from ..probes.events import UNSEEN
+from ..probes.reclaim import CALLERS, DECISIONS
+from .context import Context
+from .verdict import Columns, Found, Mask, Rule, judge, untold
+from .windows import taken
+
+_SOURCE = "mm/vmscan.c, folio_check_references() (page_check_references() before v5.18)"
+
+RULES = {
+    name: Rule(
+        f"reference check: {name}",
+        "checks",
+        "reference",
+        _SOURCE,
+        f"a check for which the model decides {name} is seen to have had that effect",
+    )
+    for name in DECISIONS
+}
+"""By the decision that the model predicts."""
+
+NEVER = Rule(
+    "reference check: gives up only where it can",
+    "checks",
+    "reference",
+    "mm/rmap.c, folio_referenced()",
+    "a result of -1 occurs only on kernels whose walk gives up",
+)
+
+_NAMES = {
+    Decision.ACTIVATE: "activate",
+    Decision.KEEP: "keep",
+    Decision.RECLAIM: "reclaim",
+    Decision.RECLAIM_CLEAN: "reclaim_clean",
+}
+_CODES = {name: number for number, name in enumerate(DECISIONS)}
+_IMPOSSIBLE = UNSEEN
+
+NO_BATCH = 255
+"""Stands for the caller of a batch whose own event is not there."""
+
+
+@functools.cache
+def table_of(semantics: Semantics) -> npt.NDArray[np.uint8]:
+    """Return the model's decision table, in the numbers of `DECISIONS`."""
+    return np.array(
+        [
+            _IMPOSSIBLE if decision is None else _CODES[_NAMES[decision]]
+            for decision in decision_table(semantics)
+        ],
+        np.uint8,
+    )
+
+
+def predicted(context: Context, checks: Columns, callers: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """
+    Return what the model decides for each check, a number of `DECISIONS` or `UNSEEN`.
+
+    ``callers``: of the batches that the checks are of. Eviction is MGLRU's; an anonymous page is
+    told from a swap-backed one only by kernels older than any that can be probed.
+    """
+    words = checks["page_flags"]
+    swapbacked = context.bit("swapbacked", words)
+    inputs: Any = {
+        "referenced": checks["result"],
+        "vm_flags": checks["vm_flags"],
+        "page_referenced": context.bit("referenced", words),
+        "swapbacked": swapbacked,
+        "anon": swapbacked,
+        "lru_gen": callers == CALLERS.index("evict"),
+        "workingset": context.bit("workingset", words),
+    }
+    key: Any = decision_key(ReferenceCheck(**inputs))
+    decided: npt.NDArray[Any] = table_of(context.semantics)[key]
+    mlocked = (decided == _CODES["activate"]) & context.bit("mlocked", words)
+    decided[mlocked] = _CODES["activate_mlocked"]
+    return decided
+
+
+def decisions(context: Context, checks: Columns, callers: npt.NDArray[Any]) -> Iterator[Found]:
+    """Yield what the rules find in checks whose decision was seen."""
+    by_lru_gen = context.semantics.mglru is Mglru.SET_REFS
+    if by_lru_gen and "reclaim_evict" not in context.attached:
+        why = "who evicts was not watched, and MGLRU has rules of its own"
+        yield from (untold(rule, why) for rule in RULES.values())
+        return
+    held = checks["decision"] != UNSEEN
+    if by_lru_gen:
+        held &= callers != NO_BATCH
+    if not held.all():
+        checks, callers = taken(checks, held), callers[held]
+    model = predicted(context, checks, callers)
+    for name, rule in RULES.items():
+        yield _decided(context, rule, checks, callers, model, model == _CODES[name])
+    yield _gives_up(checks, model != _IMPOSSIBLE)
+
+
+def _decided(
+    context: Context,
+    rule: Rule,
+    checks: Columns,
+    callers: npt.NDArray[Any],
+    model: npt.NDArray[Any],
+    which: Mask,
+) -> Found:
+    number = int(np.count_nonzero(which))
+    right = which & (model == checks["decision"])
+    if number == np.count_nonzero(right):
+        return Found(rule, number, number, number)
+    checks, callers, model = taken(checks, which), callers[which], model[which]
+
+    def tell(at: int) -> tuple[str, str]:
+        why = inputs(context, checks, at, callers[at] == CALLERS.index("evict"))
+        return f"{DECISIONS[model[at]]}: {why}", DECISIONS[checks["decision"][at]]
+
+    right = model == checks["decision"]
+    return judge(rule, checks, right, tell, _explanations(context, checks, model))
+
+
+def _explanations(
+    context: Context, checks: Columns, model: npt.NDArray[Any]
+) -> Iterator[tuple[str, Mask]]:
+    seen = checks["decision"]
+    free = ~context.bit("mlocked", checks["page_flags"])
+    locked = (seen == _CODES["activate_mlocked"]) & free
+    open_ones = (model == _CODES["activate"]) | (model == _CODES["keep"])
+    yield "mlocked by another thread between check and effect", locked & open_ones
+    if not context.tells_clean:
+        merged = (model == _CODES["reclaim_clean"]) & (seen == _CODES["reclaim"])
+        yield "the probes could not tell reclaim_clean from reclaim", merged
+
+
+def _gives_up(checks: Columns, right: Mask) -> Found:
+    gave_up = checks["result"] < 0
+    if not gave_up.any():
+        return Found(NEVER)
+    checks = taken(checks, gave_up)
+    return judge(
+        NEVER,
+        checks,
+        right[gave_up],
+        lambda _: ("the walk never gives up on this kernel", "it gave up"),
+    )
+
+
+def inputs(context: Context, checks: Columns, at: int, lru_gen: bool) -> str:
+    """Return what the model decided from, as text."""
+    word, vm_flags = checks["page_flags"][at : at + 1], int(checks["vm_flags"][at])
+    found = [f"PG_{name}" for name in context.flags if context.bit(name, word)[0]]
+    bits = (("VM_LOCKED", VM_LOCKED), ("VM_EXEC", VM_EXEC))
+    found += [name for name, bit in bits if vm_flags & bit]
+    lru = "MGLRU" if lru_gen else "classic LRU"
+    return ", ".join([f"result {checks['result'][at]}", *found, lru])

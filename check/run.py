@@ -1,0 +1,98 @@
+"""Holds all rules against a recording, window by window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from ..probes.sample import EventCounts
+from ..recordings.reader import Recording
+from . import batches, decisions, settled, totals, walks
+from .context import Context, context_of
+from .settled import Waiting
+from .totals import Told
+from .verdict import Found, Mismatch, Row, Rule, gathered, rows
+from .walks import Walked
+from .windows import Window, count, windows
+
+RULES: tuple[Rule, ...] = (
+    *decisions.RULES.values(),
+    decisions.NEVER,
+    *walks.RULES_OF_PAIRS,
+    *batches.RULES,
+    *settled.RULES,
+    *walks.RULES,
+    *totals.RULES,
+)
+"""Every rule, in the order of the table."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a check. ``mismatches``: of each rule the first few; rows count them all."""
+
+    events: int
+    rows: tuple[Row, ...]
+    mismatches: tuple[Mismatch, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing is left unexplained."""
+        return all(row.agrees is not False for row in self.rows)
+
+
+@dataclass(frozen=True)
+class State:
+    """What rules carry from one window to the next, and what they found so far."""
+
+    found: Mapping[Rule, Found] = field(default_factory=lambda: gathered(RULES, ()))
+    settling: Waiting = field(default_factory=Waiting)
+    walked: Walked = field(default_factory=Walked)
+    told: Told = field(default_factory=Told)
+
+
+def check(recording: Recording, progress: Callable[[int], None] = lambda events: None) -> Verdict:
+    """Return the verdict on a recording; `progress` is told how many events were looked at."""
+    events = recording.meta.end.events if recording.meta.end else {}
+    if not recording.complete:
+        events = {}
+    return judge(context_of(recording), windows(recording), events, progress)
+
+
+def judge(
+    context: Context,
+    parts: Iterable[Window],
+    events: Mapping[str, EventCounts],
+    progress: Callable[[int], None] = lambda events: None,
+) -> Verdict:
+    """Return the verdict on windows; `events`: the counts when all was over."""
+    state, seen = State(), 0
+    for window in parts:
+        state = step(context, state, window)
+        seen += sum(map(count, window.values()))
+        progress(seen)
+    found = gathered(RULES, (*state.found.values(), *_last(context, state, events)))
+    mismatches = tuple(example for each in found.values() for example in each.examples)
+    return Verdict(seen, tuple(rows(found)), mismatches)
+
+
+def step(context: Context, state: State, window: Window) -> State:
+    """Return the state after one more window."""
+    settling, together = settled.settle(state.settling, window)
+    walked, checks, their_walks, there = walks.pair(state.walked, window)
+    found = (
+        *state.found.values(),
+        *decisions.decisions(context, together.checks, together.callers),
+        *settled.inside(context, together),
+        *batches.batches(context, window["batch"]),
+        *walks.walks(context, window["walk"]),
+        *walks.pairs(context, checks, their_walks, there),
+    )
+    told = totals.add(context, state.told, window)
+    return State(gathered(RULES, found), settling, walked, told)
+
+
+def _last(context: Context, state: State, events: Mapping[str, EventCounts]) -> Iterator[Found]:
+    """Yield what is found when all windows are over."""
+    yield from decisions.decisions(context, *settled.never_settled(state.settling))
+    yield from totals.totals(context, state.told, events)

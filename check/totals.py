@@ -1,0 +1,235 @@
+"""The recording as a whole: accounts, losses, and the last Sample against the events."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..probes.events import UNSEEN
+from ..probes.reclaim import CALLERS, DECISIONS, RECLAIMERS
+from ..probes.rmap import KINDS, OPS
+from ..probes.sample import EventCounts, Sample
+from ..probes.state import ASKED_BY, LRUS, RESULTS
+from .context import Context
+from .verdict import Columns, Found, Rule, total, untold
+from .windows import Window, count
+
+_STATE = "probes/bpf/common.bpf.c"
+
+ACCOUNTS = Rule(
+    "probes: entries = exits + in flight + missed",
+    "calls",
+    "",
+    _STATE,
+    "for each probe that watches both sides, in a Sample taken at rest",
+)
+LOSSES = Rule(
+    "events: produced = received + lost",
+    "events",
+    "",
+    _STATE,
+    "for each type of event",
+)
+STORED = Rule(
+    "events: received = recorded",
+    "events",
+    "",
+    "recordings/writer.py",
+    "all events that the reader received are in the recording",
+)
+GAPLESS = Rule(
+    "events: no gap in their numbers",
+    "events",
+    "",
+    "probes/ring.py",
+    "the numbers of all events, lost ones left out, follow each other",
+)
+WALKS = Rule(
+    "walks: counted = told by events",
+    "counts",
+    "",
+    "probes/bpf/rmap.bpf.c",
+    "walks, VMAs and entries counted in the kernel by op and kind are those of the events",
+)
+CHECKS = Rule(
+    "reference checks: counted = told by events",
+    "counts",
+    "",
+    "probes/bpf/rmap.bpf.c",
+    "checks counted in the kernel by caller, list and result, and decisions by list, are those of"
+    " the events",
+)
+BATCHES = Rule(
+    "batches: counted = told by events",
+    "counts",
+    "",
+    "probes/bpf/reclaim.bpf.c",
+    "batches and pages reclaimed counted in the kernel by caller and reclaimer are those of the"
+    " events",
+)
+RULES = (ACCOUNTS, LOSSES, STORED, GAPLESS, WALKS, CHECKS, BATCHES)
+
+Cells = Counter[tuple[str, ...]]
+"""What was counted, by what."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What events have told so far, by what. ``first`` and ``last``: their numbers."""
+
+    cells: Cells = field(default_factory=Counter)
+    events: Cells = field(default_factory=Counter)
+    first: int | None = None
+    last: int | None = None
+
+
+def add(context: Context, told: Told, window: Window) -> Told:
+    """Return what events have told after a window."""
+    numbers = [int(c["seq"][at]) for c in window.values() if count(c) for at in (0, -1)]
+    numbers += [n for n in (told.first, told.last) if n is not None]
+    events: Cells = Counter({(name,): count(columns) for name, columns in window.items()})
+    cells = (
+        _walks(window["walk"]) + _checks(context, window["reference"]) + _batches(window["batch"])
+    )
+    return Told(
+        told.cells + cells,
+        told.events + events,
+        min(numbers, default=None),
+        max(numbers, default=None),
+    )
+
+
+def _sums(name: str, axes: list[tuple[tuple[str, ...], npt.NDArray[Any]]], **weights: Any) -> Cells:
+    """Return how many events there are in each cell, as `name`, and sums of their values."""
+    place = np.zeros(len(axes[0][1]), np.int64)
+    for labels, codes in axes:
+        place = place * len(labels) + codes
+    sizes = [len(labels) for labels, _ in axes]
+    size = int(np.prod(sizes))
+    found: Cells = Counter()
+    for what, values in {name: None, **weights}.items():
+        sums = np.bincount(place, values, size)
+        for at in np.flatnonzero(sums):
+            where = np.unravel_index(at, sizes)
+            cell = (axis[code] for (axis, _), code in zip(axes, where, strict=True))
+            found[what, *cell] = int(sums[at])
+    return found
+
+
+def _walks(walks: Columns) -> Cells:
+    ops = tuple(op.name for op in OPS)
+    axes = [(ops, walks["op"]), (KINDS, walks["kind"])]
+    known = {name: np.maximum(walks[name], 0) for name in ("vmas", "ptes")}
+    return _sums("walks", axes, **known)
+
+
+def _checks(context: Context, checks: Columns) -> Cells:
+    lru = (~context.bit("swapbacked", checks["page_flags"])).astype(np.int64)
+    result = np.minimum(checks["result"].astype(np.int64) + 1, len(RESULTS) - 1)
+    caller = np.minimum(checks["is_locked"], 1)
+    axes = [(ASKED_BY, caller), (LRUS, lru), (RESULTS, np.maximum(result, 0))]
+    seen = checks["decision"] != UNSEEN
+    decided = [(LRUS, lru[seen]), (DECISIONS, checks["decision"][seen])]
+    return _sums("checks", axes) + _sums("decisions", decided)
+
+
+def _batches(batches: Columns) -> Cells:
+    axes = [(CALLERS, batches["caller"]), (RECLAIMERS, batches["reclaimer"])]
+    return _sums("batches", axes, reclaimed=batches["reclaimed"])
+
+
+def totals(context: Context, told: Told, events: Mapping[str, EventCounts]) -> Iterator[Found]:
+    """Yield what the rules find; `events`: their counts when all was over, empty if not known."""
+    yield from losses(told, events)
+    sample, of_samples = context.sample, (ACCOUNTS, WALKS, CHECKS, BATCHES)
+    if sample is None:
+        why = "the recording is cut off"
+        yield from (untold(rule, why) for rule in (GAPLESS, *of_samples))
+        return
+    yield _gapless(told)
+    if not sample.quiet:
+        yield from (untold(rule, "no Sample was taken at rest") for rule in of_samples)
+        return
+    yield from accounts(sample)
+    yield from counted(sample, told)
+
+
+def losses(told: Told, events: Mapping[str, EventCounts]) -> Iterator[Found]:
+    """Yield: produced = received + lost, and what was received is there."""
+    for name, counts in events.items():
+        yield total(LOSSES, name, counts.produced, counts.received + counts.lost)
+        if (name,) in told.events or counts.received:
+            yield total(STORED, name, counts.received, told.events[name,])
+
+
+def _gapless(told: Told) -> Found:
+    if told.first is None or told.last is None:
+        return Found(GAPLESS)
+    span = told.last - told.first + 1
+    return total(GAPLESS, "events", span, told.events.total())
+
+
+def accounts(sample: Sample) -> Iterator[Found]:
+    """Yield: entries = exits + in flight + missed."""
+    for probe, account in sample.accounts.items():
+        parts = (account.entries, account.exits, account.in_flight, account.missed)
+        entries, exits, in_flight, missed = (part or 0 for part in parts)
+        if None not in parts:
+            yield total(ACCOUNTS, probe, entries, exits + in_flight + missed)
+
+
+def counted(sample: Sample, told: Told) -> Iterator[Found]:
+    """Yield: what the kernel counted is what events told, where all that it counted is told."""
+    sides = (
+        (WALKS, "walk", _sampled_walks(sample), ("walks", "vmas", "ptes")),
+        (CHECKS, "reference", _sampled_checks(sample), ("checks", "decisions")),
+        (BATCHES, "batch", _sampled_batches(sample), ("batches", "reclaimed")),
+    )
+    for rule, event, cells, names in sides:
+        counts = sample.events.get(event)
+        if why := _incomplete(counts, told.events[event,]):
+            yield untold(rule, why)
+            continue
+        for cell in sorted({c for c in (*cells, *told.cells) if c[0] in names}):
+            yield total(rule, " ".join(cell), cells[cell], told.cells[cell])
+
+
+def _incomplete(counts: EventCounts | None, told: int) -> str:
+    """Return why events do not tell all that a Sample counted; "" where they do."""
+    if counts is None:
+        return "the version that recorded it knew no such events"
+    if counts.lost:
+        return "events were lost"
+    return "" if counts.received == told else "events came after the last Sample"
+
+
+def _sampled_walks(sample: Sample) -> Cells:
+    cells: Cells = Counter()
+    for (op, kind), counts in sample.walks.items():
+        cells["walks", op, kind] = counts.walks
+        cells["vmas", op, kind] = counts.vmas or 0
+        cells["ptes", op, kind] = counts.ptes
+    return +cells
+
+
+def _sampled_checks(sample: Sample) -> Cells:
+    cells: Cells = Counter()
+    for checked, number in sample.references.items():
+        cells["checks", *checked] = number
+    # Those whose events told no batches told no decisions either.
+    for decided, number in sample.decisions.items() if "batch" in sample.events else ():
+        cells["decisions", *decided] = number
+    return +cells
+
+
+def _sampled_batches(sample: Sample) -> Cells:
+    cells: Cells = Counter()
+    for key, counts in sample.batches.items():
+        cells["batches", *key] = counts.batches
+        cells["reclaimed", *key] = counts.reclaimed
+    return +cells

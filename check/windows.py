@@ -1,0 +1,150 @@
+"""A recording as windows: the events of all types between two places in the ring's order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..probes import events
+from ..recordings import schema
+from ..recordings.reader import Recording
+from .verdict import Columns, Mask
+
+ROWS = 1 << 16
+"""About so many events of the most frequent type are in a window: what is in memory at once."""
+
+Places = npt.NDArray[np.intp]
+
+Window = Mapping[str, Columns]
+"""By type of event: its events of the window, every type being there."""
+
+_UNUSED = {
+    "walk": ("tgid", "cpu", "ns", "looked_at", "comm"),
+    "reference": ("tgid", "cpu", "index"),
+    "batch": ("tgid", "cpu", "memcg", "isolated"),
+}
+
+NEEDED = {
+    event: tuple(f.name for f in schema.columns(event) if f.name not in _UNUSED[event])
+    if event in _UNUSED
+    else ("seq",)
+    for event in events.EVENTS
+}
+"""The columns that rules look at; of other types of event, that they are there."""
+
+
+def empty(event: str) -> Columns:
+    """Return no events of that type."""
+    none = schema.of_stream(event).empty_table()
+    return {name: schema.column_of(event, none, name) for name in NEEDED[event]}
+
+
+class _Chosen(Mapping[str, npt.NDArray[Any]]):
+    """Some of the events; a column is copied when it is first asked for, most never are."""
+
+    def __init__(self, columns: Columns, which: Mask | Places | slice) -> None:
+        self._columns, self._which = columns, which
+        self._copied: dict[str, npt.NDArray[Any]] = {}
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        if name not in self._copied:
+            self._copied[name] = self._columns[name][self._which]
+        return self._copied[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+
+def taken(columns: Columns, which: Mask | Places | slice) -> Columns:
+    """Return some of the events."""
+    if not isinstance(which, slice) and which.dtype == np.bool_:
+        which = np.flatnonzero(which)  # once for all columns
+    return _Chosen(columns, which)
+
+
+def joined(parts: Sequence[Columns], names: Iterable[str]) -> Columns:
+    """Return these columns of the events of all parts, one after the other."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in names}
+
+
+def count(columns: Columns) -> int:
+    """Return how many events these are."""
+    return len(columns["seq"])
+
+
+def windows(recording: Recording, rows: int = ROWS) -> Iterator[Window]:
+    """
+    Yield the windows of a recording in order; each event is in one.
+
+    What lies beyond the end of a stream that is cut off is left out: its counterparts are missing.
+    """
+    streams = [_Stream(recording, event, rows) for event in events.EVENTS]
+    for stream in streams:
+        stream.fill()
+    while any(count(stream.waiting) for stream in streams):
+        last = min((s.last for s in streams if s.bounds), default=None)
+        yield {stream.event: stream.take(last) for stream in streams}
+        for stream in streams:
+            stream.fill()
+        if any(stream.is_over for stream in streams):
+            return
+
+
+class _Stream:
+    """One stream of a recording: what was read of it and is not yet in a window."""
+
+    def __init__(self, recording: Recording, event: str, rows: int) -> None:
+        self.event, self._rows = event, rows
+        self._batches = recording.batches(event, NEEDED[event])
+        self.ended = self.taken_from = False
+        self.cut = recording.is_cut(event)
+        self.waiting = empty(event)
+
+    @property
+    def bounds(self) -> bool:
+        """Whether a window ends at the latest where what was read of the stream ends."""
+        return count(self.waiting) > 0 and not (self.ended and not self.cut)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the events of this type go on where nobody can read them."""
+        return self.cut and self.ended and self.taken_from and not count(self.waiting)
+
+    @property
+    def last(self) -> int:
+        return int(self.waiting["seq"][-1])
+
+    def fill(self) -> None:
+        """Read on, where nothing waits."""
+        parts, rows = [self.waiting], count(self.waiting)
+        if rows:
+            return
+        while rows < self._rows and not self.ended:
+            batch = next(self._batches, None)
+            self.ended = batch is None
+            if batch is not None:
+                parts.append(self._columns(batch))
+                rows += batch.num_rows
+        self.waiting = joined(parts, NEEDED[self.event])
+
+    def _columns(self, batch: Any) -> Columns:
+        return {n: schema.column_of(self.event, batch, n) for n in NEEDED[self.event]}
+
+    def take(self, last: int | None) -> Columns:
+        """Take out what lies up to `last`, all where that is None."""
+        if last is None or (count(self.waiting) and self.last <= last):
+            end = count(self.waiting)
+        else:
+            end = int(np.searchsorted(self.waiting["seq"], last, side="right"))
+        self.taken_from |= end > 0
+        before, self.waiting = (
+            taken(self.waiting, slice(None, end)),
+            taken(self.waiting, slice(end, None)),
+        )
+        return before

@@ -1,0 +1,352 @@
+"""Whatever is falsified in a good recording, the check names that very event and the rule."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from handmade import EXEC, LOCKED, OPS, Made, made
+from rmapwatch.check import run
+from rmapwatch.check.context import Context, context_of
+from rmapwatch.check.windows import windows
+from rmapwatch.kernels.semantics import ExecActivates, LockedReference, Mglru
+from rmapwatch.probes import reclaim
+from rmapwatch.probes.events import UNSEEN, WALK_BAILED
+from rmapwatch.recordings.reader import Recording
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+D = {name: number for number, name in enumerate(reclaim.DECISIONS)}
+CALLER = {name: number for number, name in enumerate(reclaim.CALLERS)}
+OP = {name: number for number, name in enumerate(OPS)}
+
+
+def flag(source: Made, name: str) -> int:
+    return 1 << source.facts.enums["pageflags"][f"PG_{name}"]
+
+
+def decided(name: str, **more: int) -> dict[str, int]:
+    return {"decision": D[name], "is_locked": 1, **more}
+
+
+WALK = "reference check: its walk is there"
+GIVES_UP = "reference check: a contended walk gives up"
+VMAS = "reference check: the result counts VMAs"
+SUMS = "batch: checks told one by one = decided_*"
+UNMAPPED = "batch: what is unmapped was let go by its check"
+KEPT = "batch: pages kept = nr_ref_keep"
+IGNORES = "batch: references are ignored where they must be"
+CHILD = "walk: a child's own page has one VMA"
+MAPCOUNT = "walk: entries are what the mapcount changed by"
+STOPS = "walk: no more entries than mappings"
+ONCE = "walk: a small page is found once in a VMA at most"
+
+# kernel, caller, event, which one (the first with these values), what becomes of it, which rule
+# names it
+EVENTS = [
+    ("5.10", "inactive", "reference", decided("keep"), decided("activate"), "keep"),
+    (
+        "5.10",
+        "inactive",
+        "reference",
+        decided("reclaim_clean"),
+        decided("reclaim"),
+        "reclaim_clean",
+    ),
+    ("6.1", "inactive", "reference", decided("keep"), decided("reclaim"), "keep"),
+    ("6.1", "inactive", "reference", decided("activate"), decided("keep"), "activate"),
+    ("6.1", "inactive", "reference", decided("reclaim"), decided("keep"), "reclaim"),
+    (
+        "6.1",
+        "inactive",
+        "reference",
+        decided("activate_mlocked"),
+        decided("keep"),
+        "activate_mlocked",
+    ),
+    ("6.1", "evict", "reference", decided("reclaim_clean"), decided("activate"), "reclaim_clean"),
+    ("6.12", "evict", "reference", decided("keep"), decided("reclaim_clean"), "keep"),
+    ("7.3", "evict", "reference", decided("activate"), decided("keep"), "activate"),
+    ("7.3", "evict", "reference", decided("reclaim"), decided("reclaim_clean"), "reclaim"),
+    ("7.3", "inactive", "reference", decided("reclaim"), decided("activate"), "reclaim"),
+    ("6.1", "inactive", "reference", decided("keep", result=1), {"result": 0}, "reclaim"),
+    ("6.1", "inactive", "reference", decided("keep", result=1), {"result": 2}, "activate"),
+    ("6.1", "inactive", "reference", decided("activate", result=2), {"result": 1}, "keep"),
+    ("6.1", "inactive", "reference", decided("activate", vm_flags=EXEC), {"vm_flags": 0}, "keep"),
+    ("6.1", "inactive", "reference", decided("keep", vm_flags=0), {"vm_flags": LOCKED}, "activate"),
+    ("6.1", "inactive", "reference", decided("keep", vm_flags=EXEC), {"page_flags": 0}, "activate"),
+    (
+        "5.10",
+        "inactive",
+        "reference",
+        decided("keep"),
+        {"result": -1},
+        "gives up only where it can",
+    ),
+    ("6.1", "inactive", "reference", decided("keep", result=1), {"result": 7}, VMAS),
+    ("6.1", "inactive", "reference", decided("keep", result=1), {"result": -1}, GIVES_UP),
+    ("6.1", "inactive", "reference", decided("keep", result=-1), {"result": 1}, GIVES_UP),
+    ("6.1", "inactive", "reference", decided("keep"), {"pfn": 5}, WALK),
+    ("6.1", "inactive", "reference", decided("keep"), {"walk": 3333}, WALK),
+    ("6.1", "inactive", "reference", {"is_locked": 0}, {"tid": 9}, WALK),
+    ("6.1", "inactive", "walk", {"op": OP["reference"]}, {"ptes": 2}, ONCE),
+    ("6.1", "inactive", "walk", {"op": OP["mkclean"]}, {"ptes": 4}, ONCE),
+    ("6.1", "inactive", "walk", {"op": OP["reference"], "ptes": 3}, {"mapcount_before": 2}, STOPS),
+    (
+        "6.1",
+        "inactive",
+        "walk",
+        {"flags": WALK_BAILED},
+        {"vmas": 1},
+        "walk: a contended walk enters no VMA",
+    ),
+    ("6.1", "inactive", "walk", {"op": OP["unmap"]}, {"mapcount_after": 1}, MAPCOUNT),
+    ("6.1", "inactive", "walk", {"op": OP["restore"]}, {"mapcount_before": 3}, MAPCOUNT),
+    ("6.1", "inactive", "walk", {"op": OP["unmap"]}, {"pfn": 4444}, UNMAPPED),
+    ("6.1", "inactive", "walk", {"op": OP["reference"], "map": 5}, {"vmas": 2}, CHILD),
+    ("6.1", "inactive", "walk", {"op": OP["restore"], "map": 5}, {"vmas": 24}, CHILD),
+    (
+        "6.1",
+        "inactive",
+        "walk",
+        {"op": OP["restore"], "map": 4},
+        {"vmas": 23},
+        "walk: a restore walk enters all linked VMAs",
+    ),
+    ("6.1", "inactive", "batch", {"caller": CALLER["inactive"]}, {"nr_ref_keep": 1}, KEPT),
+    ("6.12", "evict", "batch", {"caller": CALLER["evict"]}, {"decided_keep": 0}, KEPT),
+    (
+        "6.1",
+        "inactive",
+        "batch",
+        {"caller": CALLER["inactive"]},
+        {"nr_activate_anon": 0},
+        "batch: pages activated <= nr_activate",
+    ),
+    (
+        "6.1",
+        "inactive",
+        "batch",
+        {"caller": CALLER["inactive"]},
+        {"reclaimed": 99},
+        "batch: pages reclaimed <= pages let go",
+    ),
+    ("6.1", "inactive", "batch", {"caller": CALLER["inactive"]}, {"decided_reclaim": 7}, SUMS),
+    (
+        "6.1",
+        "inactive",
+        "batch",
+        {"caller": CALLER["clean"]},
+        {"decided_keep": 1},
+        "batch: no checks where references are ignored",
+    ),
+    ("6.1", "inactive", "batch", {"caller": CALLER["pages"]}, {"ignores_references": 1}, IGNORES),
+    ("6.12", "inactive", "batch", {"caller": CALLER["pages"]}, {"ignores_references": 0}, IGNORES),
+    ("7.3", "evict", "batch", {"caller": CALLER["clean"]}, {"ignores_references": 0}, IGNORES),
+]
+
+
+def places(found: np.ndarray, values: dict[str, int]) -> np.ndarray:
+    return np.flatnonzero(np.all([found[name] == value for name, value in values.items()], axis=0))
+
+
+def rule_name(rule: str) -> str:
+    return rule if ":" in rule else f"reference check: {rule}"
+
+
+@pytest.mark.parametrize(("kernel", "caller", "event", "which", "change", "rule"), EVENTS)
+def test_it_is_named(
+    kernel: str,
+    caller: str,
+    event: str,
+    which: dict[str, int],
+    change: dict[str, int],
+    rule: str,
+    tmp_path: Path,
+) -> None:
+    false = made(kernel, caller)
+    at = places(false.records[event], which)[0]
+    for name, value in change.items():
+        assert false.records[event][name][at] != value or name in which
+        false.records[event][name][at] = value
+    verdict = run.check(Recording(false.write(tmp_path / "r")))
+    named = {(m.rule, m.event, m.seq) for m in verdict.mismatches}
+    assert not verdict.agrees
+    assert (rule_name(rule), event, int(false.records[event]["seq"][at])) in named
+    others = {m.seq for m in verdict.mismatches if m.rule == rule_name(rule)}
+    assert len(others) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "which", "rule"),
+    [
+        ("referenced", decided("reclaim_clean"), "reclaim"),
+        ("referenced", decided("activate", vm_flags=0, result=1), "keep"),
+        ("mlocked", decided("activate_mlocked"), "activate"),
+        ("swapbacked", decided("keep", vm_flags=EXEC), "activate"),
+    ],
+)
+def test_a_page_flag_that_was_not_set(
+    name: str, which: dict[str, int], rule: str, tmp_path: Path
+) -> None:
+    false = made("6.1")
+    checks = false.records["reference"]
+    at = places(checks, which)[0]
+    checks["page_flags"][at] ^= flag(false, name)
+    verdict = run.check(Recording(false.write(tmp_path / "r")))
+    named = {(m.rule, m.seq) for m in verdict.mismatches}
+    if name == "mlocked":
+        # That is what another thread does that mlocks the page in between.
+        assert verdict.agrees
+        assert {row.explained for row in verdict.rows if row.explained} == {
+            (("mlocked by another thread between check and effect", 1),)
+        }
+    else:
+        assert (rule_name(rule), int(checks["seq"][at])) in named
+
+
+@pytest.mark.parametrize("event", ["walk", "reference", "batch"])
+def test_an_event_that_is_gone(event: str, tmp_path: Path) -> None:
+    false = made("6.1")
+    false.records[event] = np.delete(false.records[event], 1)
+    verdict = run.check(Recording(false.write(tmp_path / "r")))
+    rules = {row.rule for row in verdict.rows if row.agrees is False}
+    assert {"events: no gap in their numbers", "events: received = recorded"} <= rules
+
+
+def test_a_lost_event_is_no_proof_of_anything(tmp_path: Path) -> None:
+    """A check without its walk is explained where walks were lost; nothing is counted then."""
+    lossy = made("6.1")
+    lossy.records["walk"] = np.delete(lossy.records["walk"], 0)
+    for events in (lossy.records["walk"], lossy.records["reference"], lossy.records["batch"]):
+        events["seq"] -= events["seq"] > 0
+    counts = lossy.counts["walk"]
+    fewer = {"walk": dataclasses.replace(counts, lost=1, received=counts.received - 1)}
+    lossy.counts |= fewer
+    lossy.sample = dataclasses.replace(lossy.sample, events={**lossy.sample.events, **fewer})
+    verdict = run.check(Recording(lossy.write(tmp_path / "r")))
+    rows = {row.rule: row for row in verdict.rows}
+    assert verdict.agrees
+    assert rows[WALK].explained == (("walk events were lost", 1),)
+    assert rows["walks: counted = told by events"].agrees is None
+
+
+@pytest.mark.parametrize(
+    ("what", "rule"),
+    [
+        ("accounts", "probes: entries = exits + in flight + missed"),
+        ("walks", "walks: counted = told by events"),
+        ("references", "reference checks: counted = told by events"),
+        ("decisions", "reference checks: counted = told by events"),
+        ("batches", "batches: counted = told by events"),
+    ],
+)
+def test_a_sample_that_counted_something_else(what: str, rule: str, tmp_path: Path) -> None:
+    false = made("6.1")
+    changed = dict(getattr(false.sample, what))
+    key = next(key for key, value in changed.items() if what != "accounts" or value.entries)
+    fields = {"accounts": "entries", "walks": "walks", "batches": "batches"}
+    if what in fields:
+        more = getattr(changed[key], fields[what]) + 1
+        changed[key] = dataclasses.replace(changed[key], **{fields[what]: more})
+    else:
+        changed[key] += 1
+    false.sample = dataclasses.replace(false.sample, **{what: changed})
+    verdict = run.check(Recording(false.write(tmp_path / "r")))
+    assert {m.rule for m in verdict.mismatches} == {rule}
+    assert {m.seq for m in verdict.mismatches} == {None}
+
+
+def test_events_that_nobody_accounts_for(tmp_path: Path) -> None:
+    false = made("6.1")
+    counts = false.counts["walk"]
+    false.counts["walk"] = dataclasses.replace(counts, produced=counts.produced + 1)
+    verdict = run.check(Recording(false.write(tmp_path / "r")))
+    assert {m.rule for m in verdict.mismatches} == {"events: produced = received + lost"}
+
+
+# A row of the semantics that is not this kernel's, and the decision that then comes out wrong.
+SEMANTICS = [
+    ("5.10", "inactive", {"shared_activates": False}, "keep"),
+    ("5.10", "inactive", {"locked": LockedReference.ACTIVATE}, "activate"),
+    ("6.1", "inactive", {"exec_activates": ExecActivates.NEVER}, "keep"),
+    ("6.1", "inactive", {"exec_activates": ExecActivates.ANY}, "activate"),
+    ("6.1", "inactive", {"anon_used_once": False}, "activate"),
+    ("6.1", "inactive", {"reclaim_clean": False}, "reclaim"),
+    ("6.1", "inactive", {"clean_only_file": False}, "reclaim_clean"),
+    ("6.1", "inactive", {"locked": LockedReference.RECLAIM}, "reclaim"),
+    ("6.1", "inactive", {"used_once": False}, "activate"),
+    ("7.3", "evict", {"mglru": Mglru.LOOK_AROUND_CLEARS}, "activate"),
+    ("7.3", "inactive", {"reclaim_clean": True}, "reclaim_clean"),
+    ("6.1", "inactive", {"contended_walk_gives_up": False}, "gives up only where it can"),
+    ("6.1", "inactive", {"pageout_ignores_references": True}, IGNORES),
+    ("6.12", "inactive", {"pageout_ignores_references": False}, IGNORES),
+]
+
+
+@pytest.mark.parametrize(("kernel", "caller", "change", "rule"), SEMANTICS)
+def test_semantics_of_another_kernel(
+    kernel: str, caller: str, change: dict, rule: str, tmp_path: Path
+) -> None:
+    recording = Recording(made(kernel, caller).write(tmp_path / "r"))
+    context = context_of(recording)
+    false = dataclasses.replace(context, semantics=dataclasses.replace(context.semantics, **change))
+    verdict = run.judge(false, windows(recording), recording.meta.end.events)
+    assert rule_name(rule) in {m.rule for m in verdict.mismatches}
+    assert all(m.seq is not None for m in verdict.mismatches)
+
+
+def decided_in(folder: Path) -> np.ndarray:
+    return Recording(folder).records("reference")["decision"]
+
+
+@pytest.mark.parametrize("folder", sorted(FIXTURES.glob("*")), ids=lambda folder: folder.name)
+def test_a_false_decision_in_a_real_recording(folder: Path) -> None:
+    """One decision in each recording of a real kernel, the middle one, is another."""
+    recording = Recording(folder)
+    context, parts = context_of(recording), list(windows(recording))
+    seqs = [w["reference"]["seq"][w["reference"]["decision"] != UNSEEN] for w in parts]
+    told = np.concatenate(seqs)
+    if not len(told):
+        # Made before decisions were told: then there is none to falsify, and no row is held.
+        rows = run.judge(context, parts, recording.meta.end.events).rows
+        assert all(row.agrees is None for row in rows[:5])
+        return
+    seq = int(told[len(told) // 2])
+    verdict = run.judge(context, [_falsified(w, seq) for w in parts], recording.meta.end.events)
+    assert seq in {m.seq for m in verdict.mismatches if m.rule.startswith("reference check: ")}
+
+
+def _falsified(window: dict, seq: int) -> dict:
+    checks = dict(window["reference"])
+    at = checks["seq"] == seq
+    checks["decision"] = np.where(
+        at, (checks["decision"] + 2) % len(reclaim.DECISIONS), checks["decision"]
+    )
+    return {**window, "reference": checks}
+
+
+def test_without_eviction_being_watched_nothing_is_claimed(tmp_path: Path) -> None:
+    blind = made("7.3", "evict")
+    blind.points = ("reference_check",)
+    verdict = run.check(Recording(blind.write(tmp_path / "r")))
+    assert [row.agrees for row in verdict.rows[:5]] == [None] * 5
+    assert verdict.agrees
+
+
+def test_examples_are_few_and_all_are_counted(tmp_path: Path) -> None:
+    false = made("6.1")
+    checks = false.records["reference"]
+    false.records["reference"] = np.concatenate([checks] * 4)
+    false.records["reference"]["decision"][:] = D["keep"]
+    false.records["reference"]["result"][:] = 0
+    recording = Recording(false.write(tmp_path / "r"))
+    verdict = run.check(recording)
+    row = next(row for row in verdict.rows if row.rule == "reference check: reclaim")
+    assert row.mismatches > 20
+    assert sum(m.rule == row.rule for m in verdict.mismatches) == 20
+
+
+def test_context_knows_the_kernel(tmp_path: Path) -> None:
+    context: Context = context_of(Recording(made("5.10").write(tmp_path / "r")))
+    assert context.semantics.locked is LockedReference.RECLAIM
+    assert not context.semantics.contended_walk_gives_up
