@@ -86,11 +86,14 @@ def top(
         print("rmapwatch: of a kernel of the lab, under a fork storm:", file=sys.stderr)
         lab_cli.top_command("fork-storm", once=once, as_json=as_json, interval=interval)
         return
-    session.drop_privileges()
     if once:
+        session.drop_privileges()
         live.one_frame(live.polled(attached, Pace(interval)), as_json)
-    else:
-        live.watch(live.of(attached), interval, as_json)
+        return
+    feed = live.of(attached)
+    live.load(as_json)
+    session.drop_privileges()
+    live.watch(feed, interval, as_json)
 
 
 def _recorded(folder: Path) -> Iterator[Sample]:

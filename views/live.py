@@ -63,6 +63,12 @@ def watch(feed: Feed, interval: float, as_json: bool) -> None:
         show(last, as_json=False)
 
 
+def load(as_json: bool) -> None:
+    """Load what `watch` will need: once privileges are dropped it may be out of reach."""
+    if not as_json and _has_screen():
+        from .top import app as app
+
+
 def _has_screen() -> bool:
     """Return whether stdin and stdout are a terminal that Textual can draw on."""
     name = os.environ.get("TERM", "")

@@ -101,4 +101,4 @@ def test_recordings_from_real_kernels_agree(folder: Path) -> None:
     verdict = check(Recording(folder))
     assert verdict.mismatches == ()
     assert verdict.agrees
-    assert sum(row.agrees is True for row in verdict.rows) > len(verdict.rows) / 3
+    assert sum(row.agrees is True for row in verdict.rows) > 5
