@@ -29,10 +29,10 @@ def swapins(sample: Sample, last: Sample | None = None) -> list[SwapinReading]:
 
 def scans(sample: Sample, last: Sample | None = None) -> list[ScanReading]:
     """Return ksmd's passes that are over: one row, or none where it has made none."""
-    if sample.ksm is None:
+    if sample.ksm is None or sample.ksm.scans is None:
         return []
     before = _of(last)
-    then = {"": before.scans} if before else {}
+    then = {"": before.scans} if before and before.scans else {}
     return [ScanReading(*cost) for _, cost in costs({"": sample.ksm.scans}, then)]
 
 

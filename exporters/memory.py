@@ -21,7 +21,7 @@ KSM = (
         HISTOGRAM,
         (),
         "Wall time of a pass of ksmd over all mergeable memory, its sleeps included.",
-        "lru_add_drain_all and __msecs_to_jiffies as called by ksm_scan_thread",
+        "lru_add_drain_all as called by ksmd, and ksm:ksm_stop_scan",
         Slots("ksm.scans", "ns_slots", "ns", DURATIONS),
         "KSM",
         "Duration of a pass of ksmd",

@@ -1,9 +1,10 @@
 """
 KSM (mm/ksm.c): what ksmd merges and lets go, what writes break, what swap-ins copy.
 
-Scanning itself is inlined into ksmd's main loop. A pass is told by what ksmd calls at its start,
-`lru_add_drain_all`, and each stretch of work by what it calls before it sleeps,
-`__msecs_to_jiffies`: a pass is over when the next one begins, and ended with the last stretch.
+Scanning itself is inlined into ksmd's main loop. A pass begins where ksmd calls
+`lru_add_drain_all`; its end is reported by kernels that have `ksm:ksm_stop_scan`. What ksmd
+calls before it sleeps would tell it everywhere, but the scheduler calls that too, and attaching to
+such a function while all CPUs run through it has crashed a 6.1 kernel.
 """
 
 from __future__ import annotations
@@ -46,10 +47,10 @@ POINTS = (
         "One program per call, of whomever: a pass of ksmd makes one, and few others do.",
     ),
     _scan(
-        "rest",
-        "ksmd is going to sleep: so far it has worked.",
-        "__msecs_to_jiffies",
-        "One program per call, of whomever: drivers' timeouts, mostly constant and not seen.",
+        "scan_end",
+        "ksmd has been round all mergeable memory.",
+        "ksm:ksm_stop_scan",
+        "One program per pass.",
     ),
     ProbePoint(
         name="ksm_merge",

@@ -14,18 +14,18 @@ from .sample import CallCounts, FailureCounts, KsmCounts
 def counts(block: state.Block, attached: Collection[str], facts: KernelFacts) -> dict[str, Any]:
     """Return the fields of a Sample; None for what none of the probes `attached` watches."""
     return {
-        "ksm": ksm_counts(block) if "ksm_append" in attached else None,
+        "ksm": ksm_counts(block, attached) if "ksm_append" in attached else None,
         "failures": failure_counts(block, facts) if "memory_failure" in attached else None,
     }
 
 
-def ksm_counts(block: state.Block) -> KsmCounts:
+def ksm_counts(block: state.Block, attached: Collection[str]) -> KsmCounts:
     """Return what KSM did."""
     return KsmCounts(
         pages=dict(zip(ksm.PAGES, block.array("ksm_pages"), strict=True)),
         swapins=dict(zip(ksm.SWAPINS, block.array("ksm_swapins"), strict=True)),
         begun=block["ksm_begun"],
-        scans=_calls(block.inner("ksm_scan", 0)),
+        scans=_calls(block.inner("ksm_scan", 0)) if "ksm_scan_end" in attached else None,
     )
 
 

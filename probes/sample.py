@@ -125,14 +125,14 @@ class KsmCounts:
     """
     What KSM did. ``pages`` by `probes.ksm.PAGES`, ``swapins`` by `probes.ksm.SWAPINS`.
 
-    ``begun``: passes of ksmd; ``scans``: those that are known to be over, ksmd's sleeps inside
-    them included.
+    ``begun``: passes of ksmd; ``scans``: those that are over, ksmd's sleeps inside them included;
+    None where the kernel does not report their end.
     """
 
     pages: Mapping[str, int]
     swapins: Mapping[str, int]
     begun: int
-    scans: CallCounts
+    scans: CallCounts | None
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,6 @@ def structs(probes: Sequence[str]) -> dict[str, tuple[Field, ...]]:
             *(Field(f"check_{what}") for what in CHECK),
             Field("ksmd"),
             Field("scan_start"),
-            Field("scan_rest"),
             Field("stable"),
             Field("handler"),
             Field("failure_start"),

@@ -40,7 +40,6 @@ static inline int ksm_scan(struct args *a)
 	u32 tid = bpf_get_current_pid_tgid();
 	struct cpu_state *st;
 	struct work *w;
-	u64 ns;
 
 	if (!in_ksmd())
 		return 0;
@@ -49,26 +48,24 @@ static inline int ksm_scan(struct args *a)
 	if (!st || !w)
 		return 0;
 	st->ksm_begun++;
-	if (w->ksmd == tid && w->scan_rest > w->scan_start) {
-		ns = w->scan_rest - w->scan_start;
-		call_ends(&st->ksm_scan, ns);
-		ksm_event(st, w, KSM_SCANNED, ~0ULL, ns);
-	}
 	w->ksmd = tid;
 	w->scan_start = bpf_ktime_get_ns();
 	return 0;
 }
 
-static inline int ksm_rest(struct args *a)
+static inline int ksm_scan_end(struct args *a)
 {
 	u32 tid = bpf_get_current_pid_tgid();
-	struct work *w;
+	struct cpu_state *st = this_cpu();
+	struct work *w = this_work(tid);
+	u64 ns;
 
-	if (!in_ksmd())
+	if (!st || !w || w->ksmd != tid)
 		return 0;
-	w = this_work(tid);
-	if (w && w->ksmd == tid)
-		w->scan_rest = bpf_ktime_get_ns();
+	w->ksmd = 0;
+	ns = bpf_ktime_get_ns() - w->scan_start;
+	call_ends(&st->ksm_scan, ns);
+	ksm_event(st, w, KSM_SCANNED, ~0ULL, ns);
 	return 0;
 }
 

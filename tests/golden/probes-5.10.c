@@ -7,7 +7,7 @@
 #define EXACT_BITS 4
 #define NOT_KNOWN (-1)
 #define UNSEEN 255
-#define PROBES 39
+#define PROBES 38
 #define OPS 10
 #define ASKED_BY 2
 #define CALLERS 4
@@ -194,7 +194,7 @@ struct deactivation_cell {
 	u64 deactivated;
 };
 struct cpu_state {
-	struct account accounts[39];
+	struct account accounts[38];
 	struct walk_cell walks[30];
 	u64 references[16];
 	u64 decisions[10];
@@ -277,7 +277,6 @@ struct work {
 	u64 check_pages;
 	u64 ksmd;
 	u64 scan_start;
-	u64 scan_rest;
 	u64 stable;
 	u64 handler;
 	u64 failure_start;
@@ -679,64 +678,59 @@ int fentry_lru_add_drain_all(u64 *ctx)
 	struct args a = { .probe = 23 };
 	return ksm_scan(&a);
 }
-int fentry___msecs_to_jiffies(u64 *ctx)
-{
-	struct args a = { .probe = 24 };
-	return ksm_rest(&a);
-}
 int fexit_try_to_merge_with_ksm_page(u64 *ctx)
 {
-	struct args a = { .probe = 25 };
+	struct args a = { .probe = 24 };
 	a.ret = ctx[3];
 	return ksm_merge(&a);
 }
 int fentry_stable_tree_append(u64 *ctx)
 {
-	struct args a = { .probe = 26 };
+	struct args a = { .probe = 25 };
 	bpf_probe_read_kernel(&a.node, 8, &ctx[1]);
 	return ksm_append(&a);
 }
 int fentry_remove_rmap_item_from_tree(u64 *ctx)
 {
-	struct args a = { .probe = 27 };
+	struct args a = { .probe = 26 };
 	bpf_probe_read_kernel(&a.item, 8, &ctx[0]);
 	return ksm_remove_enter(&a);
 }
 int fexit_remove_rmap_item_from_tree(u64 *ctx)
 {
-	struct args a = { .probe = 27 };
+	struct args a = { .probe = 26 };
 	bpf_probe_read_kernel(&a.item, 8, &ctx[0]);
 	return ksm_remove_exit(&a);
 }
 int fentry_remove_node_from_stable_tree(u64 *ctx)
 {
-	struct args a = { .probe = 28 };
+	struct args a = { .probe = 27 };
 	bpf_probe_read_kernel(&a.node, 8, &ctx[0]);
 	return ksm_remove_node(&a);
 }
 int fentry_do_wp_page(u64 *ctx)
 {
-	struct args a = { .probe = 29 };
+	struct args a = { .probe = 28 };
 	bpf_probe_read_kernel(&a.vmf, 8, &ctx[0]);
 	return ksm_cow(&a);
 }
 int fexit_ksm_might_need_to_copy(u64 *ctx)
 {
-	struct args a = { .probe = 30 };
+	struct args a = { .probe = 29 };
 	bpf_probe_read_kernel(&a.folio, 8, &ctx[0]);
 	a.ret = ctx[3];
 	return ksm_swapin(&a);
 }
 int fentry_memory_failure(u64 *ctx)
 {
-	struct args a = { .probe = 31 };
+	struct args a = { .probe = 30 };
 	a.pfn = ctx[0];
 	a.flags = (u32)ctx[1];
 	return failure_enter(&a, HANDLER_MEMORY_FAILURE);
 }
 int fexit_memory_failure(u64 *ctx)
 {
-	struct args a = { .probe = 31 };
+	struct args a = { .probe = 30 };
 	a.pfn = ctx[0];
 	a.flags = (u32)ctx[1];
 	a.ret = ctx[2];
@@ -744,14 +738,14 @@ int fexit_memory_failure(u64 *ctx)
 }
 int fentry_soft_offline_page(u64 *ctx)
 {
-	struct args a = { .probe = 32 };
+	struct args a = { .probe = 31 };
 	a.pfn = ctx[0];
 	a.flags = (u32)ctx[1];
 	return failure_enter(&a, HANDLER_SOFT_OFFLINE);
 }
 int fexit_soft_offline_page(u64 *ctx)
 {
-	struct args a = { .probe = 32 };
+	struct args a = { .probe = 31 };
 	a.pfn = ctx[0];
 	a.flags = (u32)ctx[1];
 	a.ret = ctx[2];
@@ -759,39 +753,39 @@ int fexit_soft_offline_page(u64 *ctx)
 }
 int fentry_action_result(u64 *ctx)
 {
-	struct args a = { .probe = 33 };
+	struct args a = { .probe = 32 };
 	a.type = ctx[1];
 	a.result = ctx[2];
 	return action(&a);
 }
 int fentry_collect_procs_anon(u64 *ctx)
 {
-	struct args a = { .probe = 34 };
+	struct args a = { .probe = 33 };
 	return collect_enter(&a);
 }
 int fexit_collect_procs_anon(u64 *ctx)
 {
-	struct args a = { .probe = 34 };
+	struct args a = { .probe = 33 };
 	return collect_exit(&a);
 }
 int fentry_collect_procs_file(u64 *ctx)
 {
-	struct args a = { .probe = 35 };
+	struct args a = { .probe = 34 };
 	return collect_enter(&a);
 }
 int fexit_collect_procs_file(u64 *ctx)
 {
-	struct args a = { .probe = 35 };
+	struct args a = { .probe = 34 };
 	return collect_exit(&a);
 }
 int fentry_add_to_kill(u64 *ctx)
 {
-	struct args a = { .probe = 36 };
+	struct args a = { .probe = 35 };
 	return victim(&a);
 }
 int fentry_force_sig_mceerr(u64 *ctx)
 {
-	struct args a = { .probe = 37 };
+	struct args a = { .probe = 36 };
 	a.code = (u32)ctx[0];
 	bpf_probe_read_kernel(&a.address, 8, &ctx[1]);
 	a.lsb = ctx[2];
@@ -799,7 +793,7 @@ int fentry_force_sig_mceerr(u64 *ctx)
 }
 int fentry_send_sig_mceerr(u64 *ctx)
 {
-	struct args a = { .probe = 38 };
+	struct args a = { .probe = 37 };
 	a.code = (u32)ctx[0];
 	bpf_probe_read_kernel(&a.address, 8, &ctx[1]);
 	a.lsb = ctx[2];

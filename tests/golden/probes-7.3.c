@@ -277,7 +277,6 @@ struct work {
 	u64 check_pages;
 	u64 ksmd;
 	u64 scan_start;
-	u64 scan_rest;
 	u64 stable;
 	u64 handler;
 	u64 failure_start;
@@ -714,10 +713,10 @@ int fentry_lru_add_drain_all(u64 *ctx)
 	struct args a = { .probe = 26 };
 	return ksm_scan(&a);
 }
-int fentry___msecs_to_jiffies(u64 *ctx)
+int tracepoint_ksm_ksm_stop_scan(u8 *ctx)
 {
 	struct args a = { .probe = 27 };
-	return ksm_rest(&a);
+	return ksm_scan_end(&a);
 }
 int fexit_try_to_merge_with_ksm_page(u64 *ctx)
 {

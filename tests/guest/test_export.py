@@ -18,7 +18,7 @@ from rmapwatch.probes import session
 from rmapwatch.probes.sample import Sample
 from servers import ROOT, exporter, get, prometheus, until, values
 
-STORM = ("--children", "3", "--pages", "211", "--rounds", "7")
+STORM = ("--children", "11", "--pages", "101", "--rounds", "12")
 NOBODY = 65534
 GROUP = "games"  # any that Debian has, and that nobody is in
 LIMIT_KB = 40 << 10

@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -95,6 +96,7 @@ def one_line_and_a_hint(done: subprocess.CompletedProcess, code: int) -> str:
 @pytest.mark.parametrize("moment", ["at its start", "while it compiles"])
 def test_a_killed_loader_is_said(moment: str, tmp_path: Path) -> None:
     before = held()
+    shutil.rmtree(compiled.FOLDER, ignore_errors=True)
     command = [sys.executable, "-m", "rmapwatch", "top", "--once"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as reader:
         loader = child_of(reader.pid)

@@ -23,7 +23,8 @@ def test_pages_and_passes_of_ksm() -> None:
     counts = readout.ksm_counts(
         block(
             ksm_pages={0: 101, 4: 13}, ksm_swapins={1: 5}, ksm_begun={0: 8}, ksm_scan={0: 7, 1: 99}
-        )
+        ),
+        ("ksm_scan_end",),
     )
     assert counts.pages == dict.fromkeys(ksm.PAGES, 0) | {"shared": 101, "cow": 13}
     assert counts.swapins == dict.fromkeys(ksm.SWAPINS, 0) | {"copied": 5}
@@ -62,4 +63,5 @@ def test_what_is_not_watched_is_absent() -> None:
     assert readout.counts(block(), (), FACTS) == {"ksm": None, "failures": None}
     both = readout.counts(block(), ("ksm_append", "memory_failure"), FACTS)
     assert both["ksm"].begun == 0
+    assert both["ksm"].scans is None
     assert both["failures"].handled["collect_procs"].calls == 0

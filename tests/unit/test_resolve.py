@@ -59,7 +59,7 @@ def test_every_point_resolves_or_is_known_to_be_missing(kernel_facts: KernelFact
     _, missing = resolve_all(catalogue.POINTS, kernel_facts)
     # What a kernel of the lab does not have, because there it is part of something else.
     later = {"step_unmap_poisoned_hugetlb", "step_migrate", "reclaim_evict", "reclaim_inactive"}
-    later |= {"reclaim_age_generation"}
+    later |= {"reclaim_age_generation", "ksm_scan_end"}
     # The walk that finds who maps a page is one function, or one for each kind of page.
     later |= {"collect_procs", "collect_procs_anon", "collect_procs_file"}
     assert {unavailable.point.name for unavailable in missing} <= later
