@@ -105,10 +105,12 @@ def _batch(cell: state.Block) -> BatchCounts:
 
 def _calls(block: state.Block, member: str, names: Sequence[str]) -> dict[str, CallCounts]:
     cells = {name: block.inner(member, n) for n, name in enumerate(names)}
-    return {
-        name: CallCounts(cell["calls"], cell["ns"], cell.array("ns_slots"))
-        for name, cell in cells.items()
-    }
+    return {name: call_counts(cell) for name, cell in cells.items()}
+
+
+def call_counts(cell: state.Block) -> CallCounts:
+    """Return what a `call_cell` holds."""
+    return CallCounts(cell["calls"], cell["ns"], cell.array("ns_slots"))
 
 
 def _isolations(block: state.Block) -> dict[tuple[str, str], IsolationCounts]:

@@ -8,7 +8,8 @@ from typing import Any
 
 from ..kernels.facts import KernelFacts
 from . import ksm, memory_failure, state
-from .sample import CallCounts, FailureCounts, KsmCounts
+from .decode import call_counts
+from .sample import FailureCounts, KsmCounts
 
 
 def counts(block: state.Block, attached: Collection[str], facts: KernelFacts) -> dict[str, Any]:
@@ -25,7 +26,7 @@ def ksm_counts(block: state.Block, attached: Collection[str]) -> KsmCounts:
         pages=dict(zip(ksm.PAGES, block.array("ksm_pages"), strict=True)),
         swapins=dict(zip(ksm.SWAPINS, block.array("ksm_swapins"), strict=True)),
         begun=block["ksm_begun"],
-        scans=_calls(block.inner("ksm_scan", 0)) if "ksm_scan_end" in attached else None,
+        scans=call_counts(block.inner("ksm_scan", 0)) if "ksm_scan_end" in attached else None,
     )
 
 
@@ -33,10 +34,10 @@ def failure_counts(block: state.Block, facts: KernelFacts) -> FailureCounts:
     """Return what became of memory failures; page types have the names of this kernel."""
     return FailureCounts(
         handled={
-            name: _calls(block.inner("failures", number))
+            name: call_counts(block.inner("failures", number))
             for number, name in enumerate(memory_failure.HANDLERS)
         }
-        | {"collect_procs": _calls(block.inner("collects", 0))},
+        | {"collect_procs": call_counts(block.inner("collects", 0))},
         errors=dict(zip(memory_failure.HANDLERS, block.array("failure_errors"), strict=True)),
         actions=_actions(block, facts),
         signals={
@@ -65,7 +66,3 @@ def _actions(block: state.Block, facts: KernelFacts) -> dict[tuple[str, str], in
         for (number, result), count in zip(keys, counts, strict=True)
         if number in types
     }
-
-
-def _calls(cell: state.Block) -> CallCounts:
-    return CallCounts(cell["calls"], cell["ns"], cell.array("ns_slots"))
