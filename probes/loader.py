@@ -18,14 +18,14 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rmapwatch.kernels.btf import Btf
     from rmapwatch.kernels.facts import KernelFacts
-    from rmapwatch.probes.compiled import Compiled
+    from rmapwatch.probes.compiled import MapSpec
     from rmapwatch.probes.resolve import Candidate
     from rmapwatch.probes.spec import ProbePoint
 
@@ -93,7 +93,7 @@ def fulfil(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
     if not candidates:
         raise _nothing(attached)
     names = catalogue.WANTED.functions | catalogue.WANTED.data_symbols
-    build = source.Build(_possible_cpus(), request["ring_pages"], addresses(names))
+    build = source.Build(_possible_cpus(), addresses(names))
     programs = [
         source.program_name(mechanism, candidate.source.symbol)
         for candidate in candidates
@@ -101,7 +101,7 @@ def fulfil(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
     ]
     text = source.c_source(candidates, facts, build)
     ready = compiled.get(text, programs, source.MAPS)
-    maps = _maps(ready)
+    maps = _maps(ready.maps, request["ring_pages"])
     _ask_for_events(maps["control"], request["events"])
     btf_ids = {name: p.btf_id for name, p in btf.functions(facts.functions).items()}
     for candidate in candidates:
@@ -182,13 +182,15 @@ def _possible_cpus() -> int:
     return int(last.split("-")[-1]) + 1
 
 
-def _maps(ready: Compiled) -> dict[str, int]:
-    """Return the descriptors of new maps by name."""
+def _maps(specs: Mapping[str, MapSpec], ring_pages: int) -> dict[str, int]:
+    """Return the descriptors of new maps by name; the ring's size is no part of what is kept."""
     from rmapwatch.errors import NothingAttachedError
     from rmapwatch.kernels import syscalls
 
+    ring = replace(specs["events"], max_entries=ring_pages * mmap.PAGESIZE)
+    sized = {**specs, "events": ring}
     try:
-        return {name: syscalls.create_map(name, **asdict(m)) for name, m in ready.maps.items()}
+        return {name: syscalls.create_map(name, **asdict(m)) for name, m in sized.items()}
     except syscalls.RefusedError as refused:
         raise NothingAttachedError(
             "the probes find no room in the kernel", str(refused), "rmapwatch doctor"

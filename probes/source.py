@@ -69,7 +69,6 @@ class Build:
     """What the text depends on beside the facts: sizes, and kernel addresses (loader only)."""
 
     possible_cpus: int
-    ring_pages: int
     addresses: Mapping[str, int]
 
 
@@ -101,7 +100,6 @@ def c_source(candidates: Sequence[Candidate], facts: KernelFacts, build: Build) 
 
 def _defines(candidates: Sequence[Candidate], facts: KernelFacts, build: Build) -> Iterator[str]:
     yield f"#define POSSIBLE_CPUS {build.possible_cpus}"
-    yield f"#define RING_PAGES {build.ring_pages}"
     yield f"#define WORK_SLOTS {state.WORK_SLOTS}"
     yield f"#define SLOTS {state.SLOTS}"
     yield f"#define EXACT_COUNTS {state.EXACT_COUNTS}"

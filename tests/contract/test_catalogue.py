@@ -45,7 +45,7 @@ def test_records_have_the_stride_of_the_ring() -> None:
 
 def test_every_define_that_the_c_text_uses_is_made(kernel_facts) -> None:
     candidates = source_candidates(kernel_facts)
-    text = source.c_source(candidates, kernel_facts, source.Build(2, 8, {}))
+    text = source.c_source(candidates, kernel_facts, source.Build(2, {}))
     defined = set(re.findall(r"#define (\w+)", text))
     used = set(
         re.findall(r"\b[A-Z][A-Z0-9_]{2,}\b", re.sub(r"/\*.*?\*/|//[^\n]*", "", C_TEXT, flags=re.S))

@@ -1,6 +1,5 @@
 #include <uapi/linux/ptrace.h>
 #define POSSIBLE_CPUS 2
-#define RING_PAGES 256
 #define WORK_SLOTS 4096
 #define SLOTS 36
 #define EXACT_COUNTS 16

@@ -46,7 +46,7 @@ def test_the_c_text(series: str) -> None:
     facts = kernel(series)
     callbacks = [callback for op in rmap.OPS for callback in op.callbacks]
     addresses = {name: 0x1000 * n for n, name in enumerate(callbacks, 1) if name in facts.functions}
-    build = source.Build(2, 256, {**addresses, "vmemmap_base": 0x100})
+    build = source.Build(2, {**addresses, "vmemmap_base": 0x100})
     text = source.c_source(resolve_all(catalogue.POINTS, facts)[0], facts, build)
     for handlers in source.BPF_DIR.glob("*.bpf.c"):
         text = text.replace(handlers.read_text(), f"/* {handlers.name} */\n")
@@ -56,9 +56,7 @@ def test_the_c_text(series: str) -> None:
 def test_the_same_handlers_whatever_the_kernel() -> None:
     for series in ("5.10", "6.1", "6.12", "7.3"):
         facts = kernel(series)
-        text = source.c_source(
-            resolve_all(catalogue.POINTS, facts)[0], facts, source.Build(2, 256, {})
-        )
+        text = source.c_source(resolve_all(catalogue.POINTS, facts)[0], facts, source.Build(2, {}))
         for handlers in source.BPF_DIR.glob("*.bpf.c"):
             assert handlers.read_text() in text
 

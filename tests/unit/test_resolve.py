@@ -91,7 +91,7 @@ def test_what_costs_a_program_a_step_is_asked_for() -> None:
 
 def test_the_c_text_holds_this_kernels_offsets(kernel_facts: KernelFacts) -> None:
     candidates, _ = resolve_all(catalogue.POINTS, kernel_facts)
-    text = source.c_source(candidates, kernel_facts, source.Build(2, 8, {}))
+    text = source.c_source(candidates, kernel_facts, source.Build(2, {}))
     offset = kernel_facts.offset("rmap_walk_control", "rmap_one")
     assert f"#define RWC_ONE ({offset}LL)" in text
     contended = kernel_facts.offset("rmap_walk_control", "contended")
@@ -105,7 +105,7 @@ def test_a_member_that_is_needed_and_not_described_is_said(kernel_facts: KernelF
     structs = {k: v for k, v in kernel_facts.structs.items() if k != "rmap_walk_control"}
     candidates, _ = resolve_all(catalogue.POINTS, kernel_facts)
     with pytest.raises(NothingAttachedError, match=r"does not describe rmap_walk_control"):
-        source.c_source(candidates, replace(kernel_facts, structs=structs), source.Build(2, 8, {}))
+        source.c_source(candidates, replace(kernel_facts, structs=structs), source.Build(2, {}))
 
 
 def test_a_source_is_there_where_its_change_is_seen(kernel_facts: KernelFacts) -> None:
