@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import tempfile
@@ -18,10 +19,16 @@ from .qemu import Boot, Machine, OnLine, Share
 
 CONSOLE_LOG = "console.log"
 
+# While a kernel boots it patches text that its other CPUs run, and QEMU's emulation may let one of
+# them trap on a breakpoint that is gone: "Oops: int3". A real machine does not.
+_BOOTS = 3
+
 # A process left behind may hold the pipe open for ever: it gets 5 s.
 _FLUSH = """\
 tries=50
 until [ -e /run/flushed ] || [ $((tries -= 1)) = 0 ]; do /run/busybox sleep 0.1; done"""
+# How a kernel begins to tell of its own end.
+_DEADLY = re.compile(r"BUG: |Oops|general protection|Kernel panic|Out of memory: |soft lockup")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -39,6 +46,8 @@ class GuestResult:
     """What the kernel said."""
     accel: str
     """``kvm`` or ``tcg``."""
+    boots: int
+    """How often it was started: an emulated kernel may die as it patches its own text."""
 
 
 def run_guest(
@@ -76,33 +85,54 @@ class _Control:
     def log(self) -> Path:
         return self.out / CONSOLE_LOG
 
+    @property
+    def started(self) -> Path:
+        """Is there from the moment the command is started."""
+        return self.folder / "started"
+
 
 def _run(kernel: LabKernel, control: _Control, chosen: str, on_line: OnLine | None) -> GuestResult:
-    boot = _prepared(kernel, control)
     begin = time.time()
-    try:
-        complaint = qemu.run(
-            qemu.command_line(control.machine, boot, chosen), control.machine, on_line
-        )
-    except qemu.Deadline as late:
-        hint = f"the kernel's last words: tail {control.log}"
-        raise qemu.Deadline(late.what, late.why, hint) from None
+    boots, complaint = 1, _booted(kernel, control, chosen, on_line)
+    while boots < _BOOTS and not complaint and not control.started.exists():
+        if on_line:
+            on_line(f"the guest died while it booted{last_words(control.log)}; once more")
+        if control.log.exists():
+            control.log.replace(control.log.with_suffix(f".{boots}.log"))
+        boots, complaint = boots + 1, _booted(kernel, control, chosen, on_line)
     return GuestResult(
         exit_code=_exit_code(control, complaint),
-        seconds_boot=max(0.0, (control.folder / "started").stat().st_mtime - begin),
+        seconds_boot=max(0.0, control.started.stat().st_mtime - begin),
         seconds=time.time() - begin,
         log_path=control.log,
         accel=chosen,
+        boots=boots,
     )
+
+
+def _booted(kernel: LabKernel, control: _Control, chosen: str, on_line: OnLine | None) -> str:
+    """Run the guest to its end and return what its emulator complained of."""
+    command = qemu.command_line(control.machine, _prepared(kernel, control), chosen)
+    try:
+        return qemu.run(command, control.machine, on_line)
+    except qemu.Deadline as late:
+        hint = f"the kernel's last words: tail {control.log}"
+        raise qemu.Deadline(late.what, late.why, hint) from None
 
 
 def _exit_code(control: _Control, complaint: str) -> int:
     path = control.folder / "exit"
     if not path.exists():
-        why = complaint or "it ended before the command did"
+        why = complaint or "it ended before the command did" + last_words(control.log)
         hint = f"the kernel's last words: tail {control.log}"
         raise RmapwatchError("the guest broke down", why, hint)
     return int(path.read_text())
+
+
+def last_words(log: Path) -> str:
+    """Return what first went wrong by a kernel's log, after a colon; "" where nothing did."""
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return next((f": {line.strip()}" for line in lines if _DEADLY.search(line)), "")
 
 
 def _prepared(kernel: LabKernel, control: _Control) -> Boot:

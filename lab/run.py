@@ -6,7 +6,8 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,7 @@ def run(wanted: Wanted, progress: Progress) -> list[dict[str, Any]]:
     Raise what the guest raised, or RmapwatchError where it broke down. Where there are several
     scenarios, what one of them raised stands in its result.
     """
-    with _folder(wanted.out) as name:
-        out = Path(name)
+    with _folder(wanted.out) as out:
         for scenario in wanted.scenarios:
             for lru in LRUS:
                 require_new(out / exchange.left_by(scenario, lru))
@@ -61,12 +61,12 @@ def record(wanted: Wanted, folders: Sequence[Path], progress: Progress) -> list[
     """Run scenarios, leave each one's recording in its new folder, and return what `run` does."""
     for folder in folders:
         require_new(folder)
-    with tempfile.TemporaryDirectory(prefix="rmapwatch-lab-") as name:
-        results = run(replace(wanted, out=Path(name)), progress)
+    with _folder() as out:
+        results = run(replace(wanted, out=out), progress)
         for folder, result in zip(folders, results, strict=True):
             if "error" in result:
                 raise errors.retold(result["error"])
-            left = Path(name) / exchange.left_by(result["scenario"], result["lru"])
+            left = out / exchange.left_by(result["scenario"], result["lru"])
             (left / exchange.RECORDING / exchange.RESULT).write_text(json.dumps(result, indent=1))
             (left / exchange.FRAMES).rename(left / exchange.RECORDING / exchange.FRAMES)
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -78,38 +78,36 @@ def record(wanted: Wanted, folders: Sequence[Path], progress: Progress) -> list[
 
 def top(wanted: Wanted, progress: Progress) -> None:
     """Show `rmapwatch top` of a guest in which the scenario goes on and on."""
-    with tempfile.TemporaryDirectory(prefix="rmapwatch-lab-") as name:
+    with _folder() as out:
         interactive = not (wanted.once or wanted.json) and sys.stdout.isatty()
         machine = Machine(interactive=interactive, timeout_s=_DAY_S)
-        _boot(wanted, "top", Path(name), machine, progress)
+        _boot(wanted, "top", out, machine, progress)
 
 
 _DAY_S = 86400.0
 
 
-def _folder(out: Path | None) -> Any:
-    """Return a context manager for the folder that the guest leaves its files in."""
-    if out is None:
-        return tempfile.TemporaryDirectory(prefix="rmapwatch-lab-")
-    out.mkdir(parents=True, exist_ok=True)
-    return _Kept(out)
-
-
-class _Kept:
-    def __init__(self, out: Path) -> None:
-        self._out = out
-
-    def __enter__(self) -> str:
-        return str(self._out)
-
-    def __exit__(self, *_: object) -> None:
-        """Leave the folder as it is."""
+@contextmanager
+def _folder(out: Path | None = None) -> Iterator[Path]:
+    """Give the folder that the guest leaves its files in; one of our own is kept for a failure."""
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        yield out
+        return
+    own, wanted = Path(tempfile.mkdtemp(prefix="rmapwatch-lab-")), False
+    try:
+        yield own
+    except errors.RmapwatchError:
+        wanted = (own / boot.CONSOLE_LOG).exists()
+        raise
+    finally:
+        if not wanted:
+            shutil.rmtree(own)
 
 
 def facts(kernel: str, progress: Progress) -> KernelFacts:
     """Return the facts of a kernel, read and tried in a guest of it."""
-    with tempfile.TemporaryDirectory(prefix="rmapwatch-lab-") as name:
-        out = Path(name)
+    with _folder() as out:
         _ask({"what": "facts"}, at_hand(kernel, progress), out, Machine(), progress)
         return KernelFacts.from_json((out / exchange.RESULT).read_text())
 

@@ -87,6 +87,38 @@ def test_exit_status(kernel: LabKernel, tmp_path: Path, monkeypatch: pytest.Monk
     assert 0 <= result.seconds_boot <= result.seconds
 
 
+def test_a_guest_that_dies_while_it_boots_is_booted_again(
+    kernel: LabKernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, lines = tmp_path / "out", []
+    died = f"{{ touch died; echo '[ 1.8] Oops: int3: 0000' > {out}/console.log; }}"
+    emulator(monkeypatch, f"if [ -e died ]; then touch started; echo 0 > exit; else {died}; fi")
+    result = boot.run_guest(kernel, ["true"], out, Machine(kvm="never"), lines.append)
+    assert (result.exit_code, result.boots) == (0, 2)
+    assert lines == ["the guest died while it booted: [ 1.8] Oops: int3: 0000; once more"]
+    assert (out / "console.1.log").exists()
+
+
+def test_a_guest_that_never_boots_says_the_kernels_words(
+    kernel: LabKernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    emulator(monkeypatch, f"echo x >> boots; echo 'Kernel panic - no init' > {out}/console.log")
+    with pytest.raises(RmapwatchError, match="did: Kernel panic - no init"):
+        run(kernel, out)
+    assert len(list(out.glob("console*.log"))) == 3
+
+
+def test_a_command_is_never_run_twice(
+    kernel: LabKernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = tmp_path / "count"
+    emulator(monkeypatch, f"touch started; echo x >> {count}")
+    with pytest.raises(RmapwatchError, match="it ended before the command did"):
+        run(kernel, tmp_path / "out")
+    assert count.read_text() == "x\n"
+
+
 def test_a_guest_without_exit_status_names_the_log(
     kernel: LabKernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
