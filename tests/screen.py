@@ -37,6 +37,9 @@ class Driven:
         """Let all that the feed has come to the screen."""
         while not self.app.ended and not self.app.pace.waited:
             await asyncio.sleep(0.01)
+        taken = asyncio.Event()
+        self.app.call_later(taken.set)  # behind all that the feed has posted
+        await taken.wait()
         await self.pilot.pause()
 
     def lines(self) -> list[str]:

@@ -26,9 +26,9 @@ def at_rest_with_swap() -> None:
     guest.zram_swap(512 << 20)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def attached() -> Iterator[session.Session]:
-    """Every probe of the catalogue, attached once for all tests that do not count from zero."""
+    """Every probe of the catalogue, attached once for the tests of a module."""
     live = session.start(session.Request(events=tuple(events.EVENTS), ring_pages=4096))
     yield live
     live.close()

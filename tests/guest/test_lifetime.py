@@ -1,9 +1,10 @@
 """Nothing is left behind, whoever dies; and what cannot be done is said in one line and a hint."""
 
 import ctypes
+import dataclasses
 import json
+import mmap
 import os
-import shutil
 import signal
 import struct
 import subprocess
@@ -96,8 +97,9 @@ def one_line_and_a_hint(done: subprocess.CompletedProcess, code: int) -> str:
 @pytest.mark.parametrize("moment", ["at its start", "while it compiles"])
 def test_a_killed_loader_is_said(moment: str, tmp_path: Path) -> None:
     before = held()
-    shutil.rmtree(compiled.FOLDER, ignore_errors=True)
-    command = [sys.executable, "-m", "rmapwatch", "top", "--once"]
+    nothing_kept = f"mkdir -p {compiled.FOLDER} && mount -t tmpfs -o mode=700 x {compiled.FOLDER}"
+    script = f"{nothing_kept} && exec {sys.executable} -m rmapwatch top --once"
+    command = ["unshare", "--mount", "sh", "-c", script]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as reader:
         loader = child_of(reader.pid)
         if moment == "while it compiles":
@@ -205,11 +207,17 @@ def test_the_loader_answers_a_request_for_nothing() -> None:
         session.start(session.Request(probes=()))
 
 
-def test_a_second_start_takes_what_the_first_has_compiled(attached: session.Session) -> None:
-    """The same text is compiled once: what is kept is not written anew, and works as well."""
+def kept() -> dict[Path, int]:
+    return {path: path.stat().st_ino for path in compiled.FOLDER.iterdir()}
+
+
+def test_the_same_probes_are_compiled_once(attached: session.Session) -> None:
+    """What is kept is not written anew, works as well, and serves a ring of any size."""
     request = session.Request(probes=("rmap_walk_file", "step_mkclean"))
     session.start(request).close()
-    kept = {path: path.stat().st_ino for path in compiled.FOLDER.iterdir()}
-    assert len(kept) >= 2
-    session.start(request).close()
-    assert {path: path.stat().st_ino for path in compiled.FOLDER.iterdir()} == kept
+    before = kept()
+    assert len(before) >= 2
+    other = session.start(dataclasses.replace(request, ring_pages=2 * request.ring_pages))
+    assert other.ring_size == 2 * request.ring_pages * mmap.PAGESIZE
+    other.close()
+    assert kept() == before
