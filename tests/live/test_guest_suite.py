@@ -22,6 +22,9 @@ EXPECTED_SKIPS: dict[str, dict[str, str]] = {series: {} for series in kernels.SU
 OF_ONE_KERNEL = {"test_doctor", "test_export", "test_record", "test_top"}
 
 
+_LINES = 12
+
+
 def modules(series: str) -> dict[str, Path]:
     """The modules that run on a kernel, by name."""
     found = {path.stem: path for path in sorted(GUEST_TESTS.glob("test_*.py"))}
@@ -46,21 +49,28 @@ def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     print(
         f"{request.param}: booted in {result.seconds_boot:.0f} s, all took {result.seconds:.0f} s"
     )
-    assert (out / "report.xml").exists(), f"pytest ended with {result.exit_code}"
+    if not (out / "report.xml").exists():
+        pytest.fail(f"the guest's pytest ended with {result.exit_code}", pytrace=False)
     tree = ET.parse(out / "report.xml").getroot()
     tree.set("series", request.param)
     tree.set("exit_code", str(result.exit_code))
     return tree
 
 
+def last(text: str) -> str:
+    """The end of a traceback: what failed, and with which values."""
+    return "\n".join(text.splitlines()[-_LINES:])
+
+
 def test_all_pass(report: ET.Element) -> None:
     cases = report.findall(".//testcase")
     bad = [
-        f"{case.get('name')}: {problem.get('message')}\n{problem.text}"
+        f"{case.get('classname')} {case.get('name')}\n" + last(problem.text or "")
         for case in cases
         for problem in (*case.findall("failure"), *case.findall("error"))
     ]
-    assert not bad, "\n".join(bad)
+    if bad:
+        pytest.fail("\n".join(bad), pytrace=False)
     assert report.get("exit_code") == "0"
 
 

@@ -58,17 +58,20 @@ def everything(
     command = [Path(sys.executable).with_name("rmapwatch"), "lab", "run", "--all", "--each-lru"]
     done = subprocess.run(
         [*command, "--kernel", request.param, "--json", "-o", str(out)],
-        stdout=subprocess.PIPE, text=True, check=False,
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
+    print(done.stderr)
+    if not done.stdout:
+        pytest.fail(f"lab run ended with {done.returncode}", pytrace=False)
     results = json.loads(done.stdout)["scenarios"]
     broken = [
-        (result["scenario"], result["lru"], result.get("error") or rule)
+        f"{result['scenario']}, {result['lru']}: {result.get('error') or rule}"
         for result in results
         for rule in result.get("agreement", [{"agrees": False}])
         if rule["agrees"] is False
     ]
-    assert not broken
-    assert done.returncode == 0
+    if broken or done.returncode:
+        pytest.fail("\n".join([f"exit code {done.returncode}", *broken]), pytrace=False)
     return request.param, out, results
 
 
