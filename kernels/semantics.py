@@ -296,9 +296,9 @@ def fold(changes: Iterable[str]) -> Semantics:
     return result
 
 
-def semantics_of(facts: KernelFacts) -> Semantics:
+def changes_of(facts: KernelFacts) -> frozenset[str]:
     """
-    Return the semantics of the kernel with these facts.
+    Return the keys of the changes that the kernel with these facts has.
 
     RmapwatchError if they were recorded before all was asked that is needed here: what is missing
     in facts reads as absent in the kernel, and would be a wrong answer without a word.
@@ -311,7 +311,12 @@ def semantics_of(facts: KernelFacts) -> Semantics:
             f"they do not tell of {', '.join(missing)}, which every kernel has",
             "record the facts of this kernel again",
         )
-    return fold(step.change for step in TIMELINE if CHANGES[step.change].seen_by(facts))
+    return frozenset(key for key, change in CHANGES.items() if change.seen_by(facts))
+
+
+def semantics_of(facts: KernelFacts) -> Semantics:
+    """Return the semantics of the kernel with these facts; raises as `changes_of`."""
+    return fold(changes_of(facts))
 
 
 def before(change: str) -> Semantics:

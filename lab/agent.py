@@ -21,6 +21,7 @@ from typing import Any
 
 from .. import errors
 from ..collectors.frame import frame, frames
+from ..kernels.semantics import changes_of
 from ..probes import catalogue, events, session
 from ..probes.sample import Sample
 from ..recordings.reader import Recording
@@ -99,7 +100,8 @@ def run(attached: session.Session, scenario: Scenario, program: str) -> dict[str
     records = {name: recording.records(name) for name in events.EVENTS}
     vmstat = {name: value - before[name] for name, value in after.items()}
     cpus = os.cpu_count() or 1
-    found = Run(last, records, ledger, attached.facts, cpus, guest.lru(), vmstat)
+    changes = changes_of(attached.facts)
+    found = Run(last, records, ledger, attached.facts, cpus, guest.lru(), vmstat, changes)
     rules = agreement.every_rule(found, scenario.rules)
     shown = asdict(frame(last))
     return {

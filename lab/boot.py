@@ -46,7 +46,7 @@ class GuestResult:
     """What the kernel said."""
     accel: str
     """``kvm`` or ``tcg``."""
-    boots: int
+    boots: int = 1
     """How often it was started: an emulated kernel may die as it patches its own text."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .. import errors
-from . import accel, apt, exchange, kernels, report, run, scenarios
+from . import accel, apt, diff, exchange, kernels, left, report, run, scenarios
 from .kernels import LabKernel
 
 app = typer.Typer(no_args_is_help=True, help="Real kernels in virtual machines.")
@@ -75,7 +76,12 @@ def run_command(
         list[str] | None, typer.Argument(metavar="SCENARIO...", help="Such as fork-storm.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="All scenarios, in one boot.")] = False,
-    kernel: Kernel = DEFAULT_KERNEL,
+    kernel: Annotated[
+        str,
+        typer.Option(
+            "--kernel", "-k", metavar="SERIES|PATH|all", help="A series of the lab, or a bzImage."
+        ),
+    ] = DEFAULT_KERNEL,
     out: Annotated[
         Path | None,
         typer.Option("-o", "--out", help="Keep each scenario's recording and ledger in here."),
@@ -92,7 +98,7 @@ def run_command(
         known = ", ".join(scenarios.SCENARIOS)
         raise errors.UsageError("no scenario", f"there are {known}", "rmapwatch lab run --all")
     by = exchange.EACH_LRU if each_lru else lru
-    results = run.run(run.Wanted(chosen, kernel, out, lru=by), _progress)
+    results = run.run_on(run.Wanted(chosen, kernel, out, lru=by), _progress)
     if len(results) == 1:
         _told(results, results[0], as_json)
     else:
@@ -119,8 +125,43 @@ def _told(results: list[dict[str, Any]], whole: dict[str, Any], as_json: bool) -
     else:
         for result in results:
             Console().print(report.screen(result))
+        if len(results) > 1:
+            Console().print(report.summary(results))
     if not all(map(report.agrees, results)):
         raise typer.Exit(errors.FAILED)
+
+
+@app.command("diff")
+def diff_command(
+    one: Annotated[str, typer.Argument(metavar="A", help="A kernel, or a scenario's recording.")],
+    other: Annotated[str, typer.Argument(metavar="B", help="What it is held against.")],
+    scenario: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The scenario to run, such as ksm-stall.")
+    ] = None,
+    lru: LruChoice = None,
+    as_json: Json = False,
+) -> None:
+    """Show which costs and decisions of a scenario differ, and the kernel's changes that say so."""
+    with tempfile.TemporaryDirectory(prefix="rmapwatch-diff-") as name:
+        sides = [
+            _left(side, scenario, lru, Path(name) / place)
+            for side, place in ((one, "one"), (other, "other"))
+        ]
+        found = diff.difference(*sides)
+    if as_json:
+        print(found.to_json())
+    else:
+        Console().print(report.difference(found))
+
+
+def _left(side: str, scenario: str | None, lru: str | None, folder: Path) -> left.Left:
+    """Return what a recording holds, or what the scenario leaves on a kernel, run now."""
+    if Path(side).is_dir():
+        return left.read(Path(side))
+    if scenario is None:
+        raise errors.UsageError("no scenario", f"{side} is no recording", "--scenario ksm-stall")
+    run.record(run.Wanted((scenario,), side, lru=lru), [folder], _progress)
+    return left.read(folder)
 
 
 @app.command("top")

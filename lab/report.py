@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -9,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..views.plain import ABSENT, duration, number
+from .diff import Cause, Difference, Figure
 
 _VERDICT = {True: "yes", False: "NO", None: "not exercised"}
 
@@ -31,6 +33,71 @@ def screen(result: dict[str, Any]) -> RenderableType:
     lost = result["events"]
     told = f"events: {lost['produced']} produced, {lost['received']} received, {lost['lost']} lost"
     return Group(Text(title), _walks(result["walks"]), _rules(result["agreement"]), Text(told))
+
+
+def summary(results: list[dict[str, Any]]) -> RenderableType:
+    """Return a line per scenario, and for each kernel how many rules hold of those exercised."""
+    kernels = list(dict.fromkeys(result["kernel"] for result in results if "kernel" in result))
+    table = Table(title="rules that hold", title_justify="left", box=None, pad_edge=False)
+    table.add_column("scenario")
+    table.add_column("LRU")
+    for kernel in kernels:
+        table.add_column(kernel, justify="right")
+    cells: dict[tuple[str, str], dict[str, str]] = {}
+    for result in results:
+        row = cells.setdefault((result["scenario"], result["lru"]), {})
+        row[result.get("kernel", "")] = _held(result)
+    for (scenario, lru), row in cells.items():
+        table.add_row(scenario, lru, *(row.get(kernel, ABSENT) for kernel in kernels))
+    return table
+
+
+def _held(result: dict[str, Any]) -> str:
+    if "error" in result:
+        return "failed"
+    exercised = [rule for rule in result["agreement"] if rule["agrees"] is not None]
+    return f"{sum(rule['agrees'] for rule in exercised)} of {len(exercised)}"
+
+
+def difference(found: Difference) -> RenderableType:
+    """Return what differs between two kernels as tables."""
+    title = Text(f"{found.scenario}: {found.one} and {found.other}")
+    counts = [figure for figure in found.figures if not figure.is_time]
+    times = [figure for figure in found.figures if figure.is_time]
+    return Group(
+        title,
+        _figures("what was counted", counts, found, number),
+        _figures("what it cost", times, found, duration),
+        _causes(found.causes),
+    )
+
+
+def _figures(
+    title: str,
+    figures: Sequence[Figure],
+    found: Difference,
+    shown: Callable[[float | None], str],
+) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("figure")
+    for kernel in (found.one, found.other):
+        table.add_column(kernel, justify="right")
+    for figure in figures:
+        name = " ".join((figure.section, *figure.labels, figure.name))
+        table.add_row(name, shown(figure.one), shown(figure.other))
+    return table
+
+
+def _causes(causes: Sequence[Cause]) -> RenderableType:
+    if not causes:
+        return Text("no change that the two kernels differ by shows in this scenario")
+    table = Table(title="changes that say so", title_justify="left", box=None, pad_edge=False)
+    for column in ("change", "had by", "rules that hold with it alone"):
+        table.add_column(column, overflow="fold")
+    for cause in causes:
+        told = f"{cause.change.since} {cause.change.commit} {cause.change.subject}"
+        table.add_row(" ".join(told.split()), cause.kernel, "\n".join(cause.rules))
+    return table
 
 
 def _walks(rows: list[dict[str, Any]]) -> Table:

@@ -57,6 +57,21 @@ def run(wanted: Wanted, progress: Progress) -> list[dict[str, Any]]:
     return results
 
 
+ALL = "all"
+"""Instead of a kernel: each of the lab, one after the other."""
+
+
+def run_on(wanted: Wanted, progress: Progress) -> list[dict[str, Any]]:
+    """As `run`, on each kernel of the lab where `ALL` are wanted; each has a folder of its own."""
+    if wanted.kernel != ALL:
+        return run(wanted, progress)
+    results = []
+    for series in kernels.SUITES:
+        out = wanted.out / series if wanted.out else None
+        results += run(replace(wanted, kernel=series, out=out), progress)
+    return results
+
+
 def record(wanted: Wanted, folders: Sequence[Path], progress: Progress) -> list[dict[str, Any]]:
     """Run scenarios, leave each one's recording in its new folder, and return what `run` does."""
     for folder in folders:

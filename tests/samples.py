@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from rmapwatch.kernels.changes import CHANGES
 from rmapwatch.kernels.facts import KernelFacts
 from rmapwatch.lab.rules.row import Run
 from rmapwatch.probes import events, ksm, memory_failure, reclaim, ring, rmap, state
@@ -135,6 +136,8 @@ def run(ledger: Mapping[str, Any], **changes: Any) -> Run:
     told = {name: changes.get(name, records(name, [])) for name in events.EVENTS}
     given = {name: value for name, value in changes.items() if name in fields}
     usual = {"sample": sample(1, 1), "kernel": KERNEL, "cpus": 2, "lru": "classic", "vmstat": {}}
+    kernel = given.get("kernel", KERNEL)
+    usual["changes"] = frozenset(key for key, row in CHANGES.items() if row.seen_by(kernel))
     return Run(**{**usual, "records": told, "ledger": ledger, **given})
 
 

@@ -14,7 +14,12 @@ from rmapwatch.lab import run
 
 FIXTURES = Path(__file__).resolve().parents[1] / "tests" / "fixtures"
 RECLAIM = ("fork-storm", "file-stream", "working-set")
-SCENARIOS = {"6.1": RECLAIM, "6.12": (*RECLAIM, "ksm-stall", "hwpoison")}
+SCENARIOS = {
+    "5.10": ("fork-storm",),
+    "6.1": (*RECLAIM, "hwpoison"),
+    "6.12": (*RECLAIM, "ksm-stall", "hwpoison"),
+    "7.3": ("fork-storm", "ksm-stall"),
+}
 """What is recorded of each kernel."""
 
 

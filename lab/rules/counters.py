@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...kernels.changes import CHANGES
 from ...probes import reclaim
 from ...probes.sample import Sample
 from .row import Agreement, Run, equal, untold
@@ -101,7 +100,7 @@ def _late(run: Run, rule: str, counter: str, seen: int) -> Agreement:
     told = after - before
     row = equal(rule, "pages", told, seen)
     held_back = seen - told
-    if row.agrees is not False or CHANGES["memcg rstat"].seen_by(run.kernel):
+    if row.agrees is not False or "memcg rstat" in run.changes:
         return row
     why = f"without rstat each CPU holds back up to {_CHARGE_BATCH} from memory.stat"
     within = abs(held_back) <= 2 * _CHARGE_BATCH * run.cpus

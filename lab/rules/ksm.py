@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...kernels.changes import CHANGES
 from ...probes import rmap
 from ...probes.sample import KsmCounts
 from .row import Agreement, Run, equal, op, untold
@@ -74,7 +73,7 @@ def ksm_stall(run: Run) -> Iterator[Agreement]:
     that restores looks for mappings of other processes too, in a second pass.
     """
     ledger, places = run.ledger, run.ledger["pages"]
-    by_index = CHANGES["ksm_walk_by_index"].seen_by(run.kernel)
+    by_index = "ksm_walk_by_index" in run.changes
     tree = 1 if by_index else ledger["vmas"]
     for name, frame, looks in (
         ("migrate", "before", (places - 1) * tree + 1),

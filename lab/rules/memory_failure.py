@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...kernels.changes import DEFINED
-from ...kernels.semantics import Semantics, semantics_of
+from ...kernels.semantics import Semantics
 from ...model import memory_failure as model
 from ...probes import memory_failure as probes
 from ...probes.readout import page_types, results
@@ -37,7 +37,7 @@ Told = tuple[int, model.Signal | None, int, int]
 
 def hwpoison(run: Run) -> Iterator[Agreement]:
     """Yield: each failure is handled, reported and told to its processes as the model says."""
-    semantics, rows = semantics_of(run.kernel), run.ledger["failures"]
+    semantics, rows = run.semantics, run.ledger["failures"]
     events = run.records["memory_failure"]
     told = events[events["handler"] == probes.HANDLERS.index("memory_failure")]
     yield equal("failures handled", "failures", len(rows), len(told))

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...kernels.facts import KernelFacts
+from ...kernels.semantics import Semantics, fold
 from ...probes import rmap
 from ...probes.sample import Sample
 
@@ -32,8 +33,8 @@ class Agreement:
 class Run:
     """
     One run of a scenario: the last Sample, all events by type, the workload's own account, the
-    kernel, its CPUs, by which LRU it reclaims, and how far the counters of /proc/vmstat went on
-    while the probes were there.
+    kernel, its CPUs, by which LRU it reclaims, how far the counters of /proc/vmstat went on while
+    the probes were there, and which rows of `kernels.changes` the kernel is held to have.
     """
 
     sample: Sample
@@ -43,6 +44,12 @@ class Run:
     cpus: int
     lru: str
     vmstat: Mapping[str, int]
+    changes: frozenset[str]
+
+    @property
+    def semantics(self) -> Semantics:
+        """The rules of a kernel with these changes."""
+        return fold(self.changes)
 
 
 def equal(rule: str, unit: str, predicted: int, observed: int) -> Agreement:

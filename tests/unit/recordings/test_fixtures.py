@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rmapwatch.collectors.frame import frame, frames
-from rmapwatch.lab import agreement, scenarios
-from rmapwatch.lab.rules.row import Run
+from rmapwatch.lab import agreement, left, scenarios
 from rmapwatch.probes import events
 from rmapwatch.recordings.reader import Recording
 
@@ -54,13 +53,9 @@ def test_replay_gives_the_frames_of_the_live_run(fixture: Path) -> None:
 
 
 def test_the_rules_agree_as_they_did_live(fixture: Path) -> None:
-    result, recording = live(fixture, "result.json"), Recording(fixture)
-    *_, last = recording.samples()
-    records = {event: recording.records(event) for event in events.EVENTS}
-    rules = scenarios.find(result["scenario"]).rules
-    ledger, kernel = recording.meta.end.ledger, recording.meta.kernel
-    run = Run(last, records, ledger, kernel, result["cpus"], result["lru"], result["vmstat"])
-    again = agreement.every_rule(run, rules)
+    there = left.read(fixture)
+    result, last = there.result, there.run.sample
+    again = agreement.every_rule(there.run, scenarios.find(result["scenario"]).rules)
     assert as_json([asdict(rule) for rule in again]) == result["agreement"]
     assert not [rule for rule in again if rule.agrees is False]
     for name, readings in as_json(asdict(frame(last))).items():
