@@ -90,6 +90,9 @@ def run_command(
     each_lru: Annotated[
         bool, typer.Option("--each-lru", help="Reclaim by each LRU in turn, where that matters.")
     ] = False,
+    append: Annotated[
+        str, typer.Option(help="Further options of the guest's kernel, such as preempt=full.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Run scenarios once each under all probes and hold what was seen against what must be."""
@@ -98,7 +101,8 @@ def run_command(
         known = ", ".join(scenarios.SCENARIOS)
         raise errors.UsageError("no scenario", f"there are {known}", "rmapwatch lab run --all")
     by = exchange.EACH_LRU if each_lru else lru
-    results = run.run_on(run.Wanted(chosen, kernel, out, lru=by), _progress)
+    wanted = run.Wanted(chosen, kernel, out, lru=by, append=append)
+    results = run.run_on(wanted, _progress)
     if len(results) == 1:
         _told(results, results[0], as_json)
     else:

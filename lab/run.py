@@ -27,7 +27,8 @@ class Wanted:
     """
     What is asked of a guest; `json`, `once` and `interval` are those of `rmapwatch top`.
 
-    ``lru``: one of `guest.LRUS`, or `exchange.EACH_LRU`; None: as the kernel comes.
+    ``lru``: one of `guest.LRUS`, or `exchange.EACH_LRU`; None: as the kernel comes. ``append``:
+    further options of the guest's kernel.
     """
 
     scenarios: tuple[str, ...]
@@ -37,6 +38,7 @@ class Wanted:
     once: bool = False
     interval: float = 2.0
     lru: str | None = None
+    append: str = ""
 
 
 def run(wanted: Wanted, progress: Progress) -> list[dict[str, Any]]:
@@ -50,7 +52,7 @@ def run(wanted: Wanted, progress: Progress) -> list[dict[str, Any]]:
         for scenario in wanted.scenarios:
             for lru in LRUS:
                 require_new(out / exchange.left_by(scenario, lru))
-        _boot(wanted, "run", out, Machine(), progress)
+        _boot(wanted, "run", out, Machine(append=wanted.append), progress)
         results: list[dict[str, Any]] = json.loads((out / exchange.RESULT).read_text())
     if len(results) == 1 and "error" in results[0]:
         raise errors.retold(results[0]["error"])
