@@ -7,15 +7,18 @@ import tempfile
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from .. import errors
-from . import accel, apt, diff, exchange, kernels, left, report, run, scenarios
+from . import accel, apt, exchange, kernels, report, run, scenarios
 from .kernels import LabKernel
+
+if TYPE_CHECKING:
+    from .left import Left
 
 app = typer.Typer(no_args_is_help=True, help="Real kernels in virtual machines.")
 
@@ -146,6 +149,8 @@ def diff_command(
     as_json: Json = False,
 ) -> None:
     """Show which costs and decisions of a scenario differ, and the kernel's changes that say so."""
+    from . import diff
+
     with tempfile.TemporaryDirectory(prefix="rmapwatch-diff-") as name:
         sides = [
             _left(side, scenario, lru, Path(name) / place)
@@ -158,8 +163,10 @@ def diff_command(
         Console().print(report.difference(found))
 
 
-def _left(side: str, scenario: str | None, lru: str | None, folder: Path) -> left.Left:
+def _left(side: str, scenario: str | None, lru: str | None, folder: Path) -> Left:
     """Return what a recording holds, or what the scenario leaves on a kernel, run now."""
+    from . import left
+
     if Path(side).is_dir():
         return left.read(Path(side))
     if scenario is None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from ..views.plain import ABSENT, duration, number
-from .diff import Cause, Difference, Figure
+
+if TYPE_CHECKING:
+    from .diff import Cause, Difference, Figure
 
 _VERDICT = {True: "yes", False: "NO", None: "not exercised"}
 
