@@ -52,7 +52,9 @@ def run(wanted: Wanted, progress: Progress) -> list[dict[str, Any]]:
         for scenario in wanted.scenarios:
             for lru in LRUS:
                 require_new(out / exchange.left_by(scenario, lru))
-        _boot(wanted, "run", out, Machine(append=wanted.append), progress)
+        limit_s = _BOOT_S + _SCENARIO_S * len(wanted.scenarios)
+        machine = Machine(append=wanted.append, timeout_s=limit_s)
+        _boot(wanted, "run", out, machine, progress)
         results: list[dict[str, Any]] = json.loads((out / exchange.RESULT).read_text())
     if len(results) == 1 and "error" in results[0]:
         raise errors.retold(results[0]["error"])
@@ -102,6 +104,10 @@ def top(wanted: Wanted, progress: Progress) -> None:
 
 
 _DAY_S = 86400.0
+
+# Wall time after which a guest hangs, on a machine with much else to do.
+_BOOT_S = 480.0
+_SCENARIO_S = 60.0
 
 
 @contextmanager
