@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -41,7 +42,7 @@ def _compile(source: Path, program: Path) -> None:
     if compiler is None:
         hint = "sudo apt install gcc libc6-dev"
         raise RmapwatchError(f"{source.name} cannot be built", "there is no C compiler", hint)
-    partial = program.with_suffix(".partial")
+    partial = program.with_suffix(f".{os.getpid()}")
     command = [compiler, *_FLAGS, "-o", str(partial), str(source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

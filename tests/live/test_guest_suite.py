@@ -3,6 +3,8 @@
 import os
 import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -32,27 +34,38 @@ def modules(series: str) -> dict[str, Path]:
     return {name: path for name, path in found.items() if first or name not in OF_ONE_KERNEL}
 
 
+@pytest.fixture(scope="module")
+def guests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[ET.Element]]]:
+    """The suites of all kernels, two guests at a time: most of the time each keeps one CPU busy."""
+    folders = {series: tmp_path_factory.mktemp(f"guest-{series}") for series in KERNELS}
+    program = workloads.build("fork_storm")
+    with ThreadPoolExecutor(2) as pool:
+        yield {series: pool.submit(suite, series, out, program) for series, out in folders.items()}
+        pool.shutdown(cancel_futures=True)
+
+
 @pytest.fixture(scope="module", params=KERNELS)
-def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ET.Element:
+def report(request: pytest.FixtureRequest, guests: dict[str, Future[ET.Element]]) -> ET.Element:
+    return guests[request.param].result()
+
+
+def suite(series: str, out: Path, program: Path) -> ET.Element:
     """The guest's own report of the suite on one kernel."""
-    out = tmp_path_factory.mktemp(f"guest-{request.param}")
-    kernel = run.at_hand(request.param, print)
+    kernel = run.at_hand(series, print)
     argv = [
         "env",
-        f"RMAPWATCH_FORK_STORM={workloads.build('fork_storm')}",
-        f"RMAPWATCH_SERIES={request.param}",
-        sys.executable, "-m", "pytest", *map(str, modules(request.param).values()),
+        f"RMAPWATCH_FORK_STORM={program}",
+        f"RMAPWATCH_SERIES={series}",
+        sys.executable, "-m", "pytest", *map(str, modules(series).values()),
         "-v", "-s", "-p", "no:cacheprovider",
         f"--junitxml={out}/report.xml", f"--rootdir={GUEST_TESTS.parents[1]}", "--durations=0",
     ]  # fmt: skip
-    result = boot.run_guest(kernel, argv, out, Machine(timeout_s=2400), print)
-    print(
-        f"{request.param}: booted in {result.seconds_boot:.0f} s, all took {result.seconds:.0f} s"
-    )
+    result = boot.run_guest(kernel, argv, out, Machine(timeout_s=3000), print)
+    print(f"{series}: booted in {result.seconds_boot:.0f} s, all took {result.seconds:.0f} s")
     if not (out / "report.xml").exists():
         pytest.fail(f"the guest's pytest ended with {result.exit_code}", pytrace=False)
     tree = ET.parse(out / "report.xml").getroot()
-    tree.set("series", request.param)
+    tree.set("series", series)
     tree.set("exit_code", str(result.exit_code))
     return tree
 
