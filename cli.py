@@ -160,6 +160,7 @@ def export(
         Path | None,
         typer.Option("--loader", help="Ask the loader at this socket to attach; needs no root."),
     ] = None,
+    steps: Steps = False,
 ) -> None:
     """Serve the figures to Prometheus until SIGTERM or Ctrl-C."""
     from .exporters import live as live_exporter
@@ -167,7 +168,7 @@ def export(
 
     address = listen_address or web.DEFAULT_ADDRESS
     if replay is None:
-        live_exporter.become(address, loader)
+        live_exporter.become(live_exporter.Request(address, str(loader or ""), steps))
         return
     if loader is not None:
         raise errors.UsageError(

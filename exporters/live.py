@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from .. import errors
-from ..probes import service, session
+from ..probes import catalogue, service, session
 from ..probes.sample import Sample
 from . import web
 
@@ -21,32 +22,46 @@ _TRIES = 2
 """A scrape does not wait for a moment at which nothing moves: there may be none for minutes."""
 
 
-def become(address: str, loader: Path | None) -> None:
-    """Replace this process by an exporter of this kernel; `loader`: where one listens, if any."""
+@dataclass(frozen=True)
+class Request:
+    """
+    An exporter of this kernel. ``loader``: the path at which one listens, "" for none. ``steps``:
+    with the probes that see what walks look at.
+    """
+
+    address: str
+    loader: str = ""
+    steps: bool = False
+
+
+def become(request: Request) -> None:
+    """Replace this process by an exporter of this kernel."""
+    told = (request.address, request.loader, "steps" if request.steps else "")
     # -P: nothing is imported from the folder that this happens to be started in.
-    command = [sys.executable, "-P", "-m", __name__, address, str(loader or ""), *sys.argv[1:]]
+    command = [sys.executable, "-P", "-m", __name__, *told, *sys.argv[1:]]
     try:
         os.execv(command[0], command)
     except (
         OSError
     ):  # an interpreter that this user cannot start, though it runs: larger, that is all
-        run(address, str(loader or ""))
+        run(request)
 
 
-def run(address: str, loader: str) -> None:
-    """Be an exporter of this kernel; `loader`: the path at which one listens, "" for none."""
-    web.run(address, lambda: _attached(loader))
+def run(request: Request) -> None:
+    """Be an exporter of this kernel."""
+    web.run(request.address, lambda: _attached(request))
 
 
-def _attached(loader: str) -> Callable[[], Sample]:
-    if loader:
-        attached = service.connect(session.Request(), Path(loader))
+def _attached(request: Request) -> Callable[[], Sample]:
+    wanted = session.Request(probes=catalogue.names(request.steps))
+    if request.loader:
+        attached = service.connect(wanted, Path(request.loader))
     else:
-        attached = session.start(session.Request())
+        attached = session.start(wanted)
         session.drop_privileges()
     return lambda: attached.sample(_TRIES)
 
 
 if __name__ == "__main__":
-    _, _address, _loader, *_typed = sys.argv
-    errors.door(lambda: run(_address, _loader), _typed)
+    _, _address, _loader, _steps, *_typed = sys.argv
+    errors.door(lambda: run(Request(_address, _loader, bool(_steps))), _typed)

@@ -25,6 +25,7 @@ in walks    wall time inside them, of all threads together
 reclaimed/s base pages freed
 in stalls   time of calls for memory, those of kswapd left out
 vmas, ptes  VMAs entered and page table entries found by a walk, mean
+looked at   VMAs that it looked at to find those, mean; with --steps
 
 "-" means that this kernel or these probes do not tell. It never means zero.\
 """

@@ -106,7 +106,7 @@ def _walks(frame: Frame) -> list[Row]:
             row.op, row.kind, row.walks, _over(row.walks, frame.seconds),
             _over(row.vmas, row.walks), row.vmas_p99,
             row.seconds, _over(row.seconds, row.walks), row.p99,
-            row.p50, _over(row.ptes, row.walks),
+            row.p50, _over(row.ptes, row.walks), _over(row.looked_at, row.walks),
         )
         for row in frame.walks
     ]  # fmt: skip
@@ -168,6 +168,7 @@ PANELS = (
         Column("op", 9), Column("kind", 4), _count("walks", 10), _count("walks/s", 8),
         Column("vmas", 6, number), Column("vmas p99", 8, number), _TIME, *_DURATIONS,
         Column("p50", 7, duration, wide=True), Column("ptes", 6, number, wide=True),
+        Column("looked at", 9, number, wide=True),
     ), _walks),
     Panel("reclaim", "reclaim, in pages", 2, "time", (
         Column("asked by", 8), Column("for", 9), _count("batches", 8), _count("reclaimed", 10),
