@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..probes.sample import Sample
-from . import failures, ksm, reclaim, walks
+from . import failures, ksm, moves, reclaim, walks
 from .readings import (
     AgeReading,
     BatchReading,
@@ -16,6 +16,8 @@ from .readings import (
     HandlerReading,
     IsolationReading,
     KsmReading,
+    LockReading,
+    MigrationReading,
     ProbeReading,
     ReferenceReading,
     ScanReading,
@@ -51,6 +53,8 @@ class Frame:
     failures: list[FailureReading]
     handled: list[HandlerReading]
     signals: list[SignalReading]
+    migrations: list[MigrationReading]
+    lock_waits: list[LockReading]
     probes: list[ProbeReading]
     events: list[EventReading]
 
@@ -83,6 +87,8 @@ def frame(sample: Sample, last: Sample | None = None) -> Frame:
         failures=failures.failures(sample, last),
         handled=failures.handled(sample, last),
         signals=failures.signals(sample, last),
+        migrations=moves.migrations(sample, last),
+        lock_waits=moves.lock_waits(sample, last),
         probes=walks.probes(sample),
         events=walks.events(sample),
     )

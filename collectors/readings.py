@@ -159,6 +159,36 @@ class SignalReading:
 
 
 @dataclass(frozen=True)
+class MigrationReading:
+    """
+    Calls over a window to move pages for one reason, and the wall time in them.
+
+    ``succeeded`` and ``failed``: base pages, ``split``: huge pages, as the kernel reports them;
+    None where it does not.
+    """
+
+    reason: str
+    calls: int
+    succeeded: int | None
+    failed: int | None
+    split: int | None
+    seconds: float
+    p99: float | None
+
+
+@dataclass(frozen=True)
+class LockReading:
+    """Waits over a window for a lock of the reverse map, and how long they took."""
+
+    lock: str
+    mode: str
+    during: str
+    waits: int
+    seconds: float
+    p99: float | None
+
+
+@dataclass(frozen=True)
 class ProbeReading:
     """
     A probe point: where and how it is attached, and what became of its calls so far.

@@ -32,6 +32,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "failures.handled": ("handler",),
     "failures.errors": ("handler",),
     "failures.signals": ("signal", "code"),
+    "migrations": ("reason",),
+    "lock_waits": ("lock", "mode", "during"),
     "accounts": ("probe",),
     "events": ("event",),
     "runs": ("probe",),

@@ -1,8 +1,8 @@
-"""The metrics of KSM and of memory failures: a part of the catalogue in `metrics`."""
+"""The metrics of KSM, memory failures, migration and locks: a part of those in `metrics`."""
 
 from __future__ import annotations
 
-from .figures import DURATIONS, Each, Slots
+from .figures import DURATIONS, Each, Slots, Split
 from .metric import COUNTER, HISTOGRAM, Metric
 
 KSM = (
@@ -78,5 +78,52 @@ FAILURES = (
         Each("failures.signals"),
         "Memory failures",
         "Signals to processes",
+    ),
+)
+
+MIGRATION = (
+    Metric(
+        "rmapwatch_migration_duration_seconds",
+        HISTOGRAM,
+        ("reason",),
+        "Wall time of a call that moves a list of folios, time off the CPU included.",
+        "migrate_pages",
+        Slots("migrations", "ns_slots", "ns", DURATIONS),
+        "Migration",
+        "Duration of a call to move pages",
+    ),
+    Metric(
+        "rmapwatch_migrated_pages_total",
+        COUNTER,
+        ("reason", "outcome"),
+        "Base pages that were to be moved, by whether they were.",
+        "event migrate:mm_migrate_pages",
+        Split("migrations", {"succeeded": "succeeded", "failed": "failed"}),
+        "Migration",
+        "Pages to be moved",
+    ),
+    Metric(
+        "rmapwatch_migration_splits_total",
+        COUNTER,
+        ("reason",),
+        "Huge pages that were split because they could not be moved as a whole.",
+        "event migrate:mm_migrate_pages",
+        Each("migrations", "split"),
+        "Migration",
+        "Huge pages split to be moved",
+    ),
+)
+
+LOCKS = (
+    Metric(
+        "rmapwatch_rmap_lock_wait_seconds",
+        HISTOGRAM,
+        ("lock", "mode", "during"),
+        "Wall time of a wait for the lock of an anon_vma or of a file's mappings; "
+        "one that is free is not counted.",
+        "rwsem_down_read_slowpath, rwsem_down_write_slowpath",
+        Slots("lock_waits", "ns_slots", "ns", DURATIONS),
+        "Locks",
+        "Waits for the locks of the reverse map",
     ),
 )

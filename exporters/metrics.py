@@ -363,4 +363,13 @@ PROBES = (
     ),
 )
 
-METRICS: tuple[Metric, ...] = WALKS + REFERENCES + RECLAIM + memory.KSM + memory.FAILURES + PROBES
+METRICS: tuple[Metric, ...] = (
+    *WALKS,
+    *REFERENCES,
+    *RECLAIM,
+    *memory.KSM,
+    *memory.FAILURES,
+    *memory.MIGRATION,
+    *memory.LOCKS,
+    *PROBES,
+)

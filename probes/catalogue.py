@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from ..kernels import changes
 from ..kernels.facts import Wanted
-from . import ksm, memory_failure, reclaim, rmap
+from . import ksm, locks, memory_failure, migrate, reclaim, rmap
 from .spec import ProbePoint
 
-POINTS: tuple[ProbePoint, ...] = rmap.POINTS + reclaim.POINTS + ksm.POINTS + memory_failure.POINTS
-MEMBERS = rmap.MEMBERS + reclaim.MEMBERS + ksm.MEMBERS + memory_failure.MEMBERS
+_PATHS = (rmap, reclaim, ksm, memory_failure, migrate, locks)
+
+POINTS: tuple[ProbePoint, ...] = tuple(point for path in _PATHS for point in path.POINTS)
+MEMBERS = tuple(member for path in _PATHS for member in path.MEMBERS)
 BITS = rmap.BITS + reclaim.BITS
 
 
@@ -25,7 +27,7 @@ WANTED = changes.WANTED | Wanted(
     structs=frozenset(struct for member in MEMBERS for struct, _ in member.places)
     | frozenset(rmap.STRUCTS_FOR_SIZE),
     enums=frozenset(bit.enum for bit in BITS)
-    | {"ttu_flags", *reclaim.REFERENCES_ENUMS, *memory_failure.ENUMS},
+    | {"ttu_flags", *reclaim.REFERENCES_ENUMS, *memory_failure.ENUMS, *migrate.ENUMS},
     tracepoints=frozenset(source.symbol for source in _SOURCES if source.is_event),
     data_symbols=frozenset(rmap.DATA_SYMBOLS + reclaim.DATA_SYMBOLS),
 )

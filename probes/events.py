@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from .ksm import WHAT
+from .locks import DURING, LOCKS, MODES
 from .memory_failure import CODES, HANDLERS
 from .reclaim import CALLERS, DECISIONS, RECLAIMERS, STATS
 from .rmap import KINDS, OPS
@@ -87,6 +88,12 @@ EVENTS: dict[str, tuple[EventField, ...]] = {
             "ns", "u64", "wall time from entry to exit, time off the CPU included", unit="ns"
         ),
         EventField(
+            "old_pfn",
+            "u64",
+            "where the folio was whose mappings are restored; all ones of other walks",
+            unknown=ALL_ONES,
+        ),
+        EventField(
             "vmas",
             "s32",
             "VMAs entered (callback calls); -1 where steps are not watched",
@@ -109,7 +116,11 @@ EVENTS: dict[str, tuple[EventField, ...]] = {
         EventField("nr_pages", "u32", "base pages of the folio; 0 unknown", unknown=0),
         EventField("op", "u8", "what the walk was for", names=tuple(op.name for op in OPS)),
         EventField("kind", "u8", "anon, file or ksm", names=KINDS),
-        EventField("flags", "u16", "1 lock bail-out, 2 caller holds the lock, 4 VMAs are filtered"),
+        EventField(
+            "flags",
+            "u16",
+            "1 lock bail-out, 2 caller holds the lock, 4 VMAs are filtered, 8 waited for the lock",
+        ),
         EventField("comm", "char", "the thread's name", count=16),
     ),
     "reference": (
@@ -193,9 +204,47 @@ EVENTS: dict[str, tuple[EventField, ...]] = {
         EventField("lsb", "u16", "si_addr_lsb: log2 of the extent that is lost"),
         EventField("code", "u8", "si_code of its SIGBUS", names=CODES),
     ),
+    "migration": (
+        EventField("ns", "u64", "wall time of the call, time off the CPU included", unit="ns"),
+        EventField(
+            "succeeded",
+            "s32",
+            "base pages moved, as the kernel reports; -1 unknown",
+            unknown=NOT_KNOWN,
+        ),
+        EventField(
+            "failed",
+            "s32",
+            "base pages that stay, as the kernel reports; -1 unknown",
+            unknown=NOT_KNOWN,
+        ),
+        EventField(
+            "split",
+            "s32",
+            "huge pages split for it, as the kernel reports; -1 unknown",
+            unknown=NOT_KNOWN,
+        ),
+        EventField("returned", "s32", "what the call returned: folios left, or a negative errno"),
+        EventField("reason", "u32", "why (enum migrate_reason of that kernel)"),
+        EventField("mode", "u32", "how hard it tries (enum migrate_mode of that kernel)"),
+    ),
+    "lock_wait": (
+        EventField(
+            "root",
+            "u64",
+            "whose lock: the root of an anon_vma tree, or a mapping",
+            pointer=True,
+        ),
+        EventField("ns", "u64", "wall time until it was had", unit="ns"),
+        EventField("lock", "u8", "which lock", names=LOCKS),
+        EventField("mode", "u8", "what for", names=MODES),
+        EventField("during", "u8", "inside of what", names=DURING),
+        EventField("reserved2", "u8", "zero"),
+        EventField("comm", "char", "the thread's name", count=16),
+    ),
 }
 
-WALK_BAILED, WALK_LOCKED, WALK_FILTERED = 1, 2, 4
+WALK_BAILED, WALK_LOCKED, WALK_FILTERED, WALK_WAITED = 1, 2, 4, 8
 
 
 def type_number(event: str) -> int:

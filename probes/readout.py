@@ -1,4 +1,7 @@
-"""The words of the state about KSM and memory failures, as they stand in a Sample. Pure."""
+"""
+The words of the state about KSM, memory failures, migration and waits for locks, as they stand in a
+Sample. Pure.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,18 @@ from collections.abc import Collection
 from typing import Any
 
 from ..kernels.facts import KernelFacts
-from . import ksm, memory_failure, state
+from . import ksm, locks, memory_failure, migrate, state
 from .decode import call_counts
-from .sample import FailureCounts, KsmCounts
+from .sample import CallCounts, FailureCounts, KsmCounts, MigrationCounts
 
 
 def counts(block: state.Block, attached: Collection[str], facts: KernelFacts) -> dict[str, Any]:
-    """Return the fields of a Sample; None for what none of the probes `attached` watches."""
+    """Return the fields of a Sample; None or empty for what none of `attached` watches."""
     return {
         "ksm": ksm_counts(block, attached) if "ksm_append" in attached else None,
         "failures": failure_counts(block, facts) if "memory_failure" in attached else None,
+        "migrations": migration_counts(block, attached, facts),
+        "lock_waits": lock_waits(block, attached),
     }
 
 
@@ -65,4 +70,42 @@ def _actions(block: state.Block, facts: KernelFacts) -> dict[tuple[str, str], in
         (types[number], result): count
         for (number, result), count in zip(keys, counts, strict=True)
         if number in types
+    }
+
+
+def migration_counts(
+    block: state.Block, attached: Collection[str], facts: KernelFacts
+) -> dict[str, MigrationCounts]:
+    """Return what became of calls to move pages; reasons have the names of this kernel."""
+    if "migrate_pages" not in attached:
+        return {}
+    reported = "migrate_report" in attached
+    return {
+        name: _migration(block.inner("migrations", number), reported)
+        for number, name in reasons(facts).items()
+    }
+
+
+def reasons(facts: KernelFacts) -> dict[int, str]:
+    """Return the reasons to move pages by number; empty where the kernel's BTF has none."""
+    enum = facts.enums.get(migrate.REASON_ENUM, {})
+    names = {n: name.removeprefix(migrate.REASON_PREFIX).lower() for name, n in enum.items()}
+    return {n: name for n, name in names.items() if n < migrate.REASONS and name != "types"}
+
+
+def _migration(cell: state.Block, reported: bool) -> MigrationCounts:
+    call = call_counts(cell.inner("call", 0))
+    told = (cell[name] if reported else None for name in ("succeeded", "failed", "split"))
+    return MigrationCounts(call.calls, call.ns, call.ns_slots, *told)
+
+
+def lock_waits(
+    block: state.Block, attached: Collection[str]
+) -> dict[tuple[str, str, str], CallCounts]:
+    """Return the waits for the locks of the reverse map, of the modes that are watched."""
+    keys = itertools.product(locks.LOCKS, locks.MODES, locks.DURING)
+    return {
+        (lock, mode, during): call_counts(block.inner("waits", number))
+        for number, (lock, mode, during) in enumerate(keys)
+        if f"lock_{mode}" in attached and (mode, during) != ("write", "walk")
     }

@@ -151,6 +151,21 @@ class FailureCounts:
 
 
 @dataclass(frozen=True)
+class MigrationCounts:
+    """
+    Calls of `migrate_pages`. ``succeeded`` and ``failed`` are base pages, ``split`` huge pages, as
+    the kernel reports them; None where that is not watched.
+    """
+
+    calls: int
+    ns: int
+    ns_slots: tuple[int, ...]
+    succeeded: int | None
+    failed: int | None
+    split: int | None
+
+
+@dataclass(frozen=True)
 class EventCounts:
     """Events of one type: produced by the probes, lost for want of room, received by the reader."""
 
@@ -179,7 +194,8 @@ class Sample:
     itself, empty or None where that is not watched: ``isolations`` by (algorithm, list), ``shrunk``
     by algorithm, ``deactivation``. ``runs`` by probe since it was attached, empty unless the kernel
     counts them (sysctl kernel.bpf_stats_enabled). ``ksm`` and ``failures`` are None where they are
-    not watched.
+    not watched. ``migrations`` by reason, as the kernel names it, in small letters; ``lock_waits``
+    by (lock, mode, inside of what); both empty where they are not watched.
     """
 
     time_ns: int
@@ -203,3 +219,5 @@ class Sample:
     runs: Mapping[str, RunCounts] = field(default_factory=dict)
     ksm: KsmCounts | None = None
     failures: FailureCounts | None = None
+    migrations: Mapping[str, MigrationCounts] = field(default_factory=dict)
+    lock_waits: Mapping[tuple[str, str, str], CallCounts] = field(default_factory=dict)

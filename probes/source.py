@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import NothingAttachedError
 from ..kernels.changes import DEFINED
 from ..kernels.facts import KernelFacts
-from . import catalogue, events, ksm, memory_failure, reclaim, rmap, state
+from . import catalogue, events, ksm, locks, memory_failure, migrate, reclaim, rmap, state
 from .resolve import Candidate
 from .spec import Bit, Member, Op
 
@@ -45,6 +45,12 @@ ARGUMENTS = (
     "address",
     "lsb",
     "task",
+    "reason",
+    "mode",
+    "succeeded",
+    "failed",
+    "split",
+    "lock",
     "ret",
 )
 """The normalised arguments: every handler gets these, filled where the function has them."""
@@ -58,6 +64,8 @@ HANDLERS = (
     "rmap.bpf.c",
     "ksm.bpf.c",
     "memory_failure.bpf.c",
+    "migrate.bpf.c",
+    "locks.bpf.c",
 )
 """The texts in `bpf/`, in the order in which each finds what it needs of those before it."""
 
@@ -121,6 +129,7 @@ def _defines(candidates: Sequence[Candidate], facts: KernelFacts, build: Build) 
     yield f"#define WALK_BAILED {events.WALK_BAILED}"
     yield f"#define WALK_LOCKED {events.WALK_LOCKED}"
     yield f"#define WALK_FILTERED {events.WALK_FILTERED}"
+    yield f"#define WALK_WAITED {events.WALK_WAITED}"
     yield from _numbered("KIND", rmap.KINDS)
     yield from _numbered("OP", [op.name for op in rmap.OPS])
     yield from _numbered("LRU", state.LRUS)
@@ -139,6 +148,13 @@ def _defines(candidates: Sequence[Candidate], facts: KernelFacts, build: Build) 
     yield f"#define HANDLERS {len(memory_failure.HANDLERS)}"
     yield f"#define TYPES {memory_failure.TYPES}"
     yield f"#define RESULT_KINDS {len(memory_failure.RESULTS)}"
+    yield from _numbered("LOCK", locks.LOCKS)
+    yield from _numbered("MODE", locks.MODES)
+    yield from _numbered("DURING", locks.DURING)
+    yield f"#define MODES {len(locks.MODES)}"
+    yield f"#define DURINGS {len(locks.DURING)}"
+    yield f"#define WAITS {len(locks.LOCKS) * len(locks.MODES) * len(locks.DURING)}"
+    yield f"#define REASONS {migrate.REASONS}"
     yield f"#define KSMD {int.from_bytes(b'ksmd', 'little'):#x}ULL"
     yield f"#define HAS_RECLAIM_CLEAN {int(_has_reclaim_clean(facts))}"
     reads = {name: f"(u32)read_s32(stat, AT_{name.upper()})" for name in reclaim.STATS}

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 
 from .events import EVENTS
 from .ksm import PAGES, SWAPINS
+from .locks import DURING, LOCKS, MODES
 from .memory_failure import CODES, HANDLERS, TYPES
 from .memory_failure import RESULTS as ACTION_RESULTS
+from .migrate import REASONS
 from .reclaim import AGERS, ALGORITHMS, CALLERS, DECISIONS, LISTS, RECLAIMERS, STATS
 from .rmap import KINDS, OPS
 
@@ -35,7 +37,18 @@ LRUS = ("anon", "file")
 ASKED_BY = ("shrink_active_list", "shrink_list")
 """The two callers of the reference check, told apart by its argument `is_locked`."""
 
-SECTIONS = ("walk", "batch", "shrink", "age", "reclaim", "remove", "failure", "collect")
+SECTIONS = (
+    "walk",
+    "batch",
+    "shrink",
+    "age",
+    "reclaim",
+    "remove",
+    "failure",
+    "collect",
+    "migration",
+    "wait",
+)
 """What a thread can be inside of at once, one of each."""
 
 
@@ -98,6 +111,12 @@ def structs(probes: Sequence[str]) -> dict[str, tuple[Field, ...]]:
             Field("reclaimed_exceeds"),
         ),
         "call_cell": (Field("calls"), Field("ns"), Field("ns_slots", SLOTS)),
+        "migration_cell": (
+            Field("call", 1, "call_cell"),
+            Field("succeeded"),
+            Field("failed"),
+            Field("split"),
+        ),
         "isolation_cell": (Field("isolations"), Field("scanned"), Field("taken")),
         "shrunk_cell": (Field("lists"), Field("scanned"), Field("reclaimed")),
         "deactivation_cell": (
@@ -126,6 +145,8 @@ def structs(probes: Sequence[str]) -> dict[str, tuple[Field, ...]]:
             Field("collects", 1, "call_cell"),
             Field("actions", TYPES * len(ACTION_RESULTS)),
             Field("signals", len(CODES)),
+            Field("migrations", REASONS, "migration_cell"),
+            Field("waits", len(LOCKS) * len(MODES) * len(DURING), "call_cell"),
             Field("stray_steps"),
             Field("produced", len(EVENTS)),
             Field("lost", len(EVENTS)),
@@ -177,6 +198,16 @@ def structs(probes: Sequence[str]) -> dict[str, tuple[Field, ...]]:
             Field("victims"),
             Field("collect_start"),
             Field("collect_ns"),
+            Field("migration_start"),
+            Field("migration_reason"),
+            Field("migration_mode"),
+            Field("migration_succeeded"),
+            Field("migration_failed"),
+            Field("migration_split"),
+            Field("wait_start"),
+            Field("wait_for"),
+            Field("wait_holder"),
+            Field("wait_cell"),
         ),
         "control": (Field("events"), Field("steps"), Field("looks")),
     }

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from rmapwatch.kernels.changes import CHANGES
 from rmapwatch.kernels.facts import KernelFacts
 from rmapwatch.lab.rules.row import Run
-from rmapwatch.probes import events, ksm, memory_failure, reclaim, ring, rmap, state
+from rmapwatch.probes import events, ksm, locks, memory_failure, reclaim, ring, rmap, state
 from rmapwatch.probes.sample import (
     Account,
     Attachment,
@@ -21,6 +21,7 @@ from rmapwatch.probes.sample import (
     FailureCounts,
     IsolationCounts,
     KsmCounts,
+    MigrationCounts,
     Sample,
     ShrunkCounts,
     WalkCounts,
@@ -117,6 +118,15 @@ def sample(time_ns: int, scale: int) -> Sample:
             actions={("dirty_lru", "recovered"): scale, ("huge", "failed"): 0},
             signals={("SIGBUS", code): scale for code in memory_failure.CODES},
         ),
+        migrations={
+            "syscall": migration_counts(7 * scale, 211 * scale, 2 * scale),
+            "demotion": migration_counts(0, 0, 0),
+        },
+        lock_waits={
+            (lock, mode, during): calls(13 * scale if (mode, during) == ("read", "walk") else 0)
+            for lock in locks.LOCKS
+            for mode, during in (("read", "walk"), ("read", "other"), ("write", "other"))
+        },
     )
 
 
@@ -139,6 +149,10 @@ def run(ledger: Mapping[str, Any], **changes: Any) -> Run:
     kernel = given.get("kernel", KERNEL)
     usual["changes"] = frozenset(key for key, row in CHANGES.items() if row.seen_by(kernel))
     return Run(**{**usual, "records": told, "ledger": ledger, **given})
+
+
+def migration_counts(calls: int, succeeded: int, failed: int) -> MigrationCounts:
+    return MigrationCounts(calls, calls * 5_000_000, one_slot(23, calls), succeeded, failed, 0)
 
 
 def calls(count: int) -> CallCounts:

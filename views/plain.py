@@ -48,7 +48,7 @@ def screen(frame: Frame) -> RenderableType:
         parts.append(_calls("calls for memory", "by", frame.stalls))
     if frame.ages:
         parts.append(_calls("ageing", "of", frame.ages))
-    parts += [*_ksm(frame), *_failures(frame)]
+    parts += [*_ksm(frame), *_failures(frame), *_moves(frame)]
     parts.append(_probes(frame))
     return Group(*parts)
 
@@ -153,6 +153,23 @@ def _failures(frame: Frame) -> Iterator[RenderableType]:
         table = _table("signals", "signal", "code", "count", left=2)
         for sent in frame.signals:
             table.add_row(sent.signal, sent.code, number(sent.signals))
+        yield table
+
+
+def _moves(frame: Frame) -> Iterator[RenderableType]:
+    if frame.migrations:
+        columns = ("why", "calls", "moved", "failed", "split", "time", "p99")
+        table = _table("migration, in pages", *columns)
+        for row in frame.migrations:
+            counts = map(number, (row.calls, row.succeeded, row.failed, row.split))
+            table.add_row(row.reason, *counts, duration(row.seconds), duration(row.p99))
+        yield table
+    if frame.lock_waits:
+        title = "waits for locks of the reverse map"
+        table = _table(title, "lock", "to", "inside of", "waits", "time", "p99", left=3)
+        for wait in frame.lock_waits:
+            times = (duration(wait.seconds), duration(wait.p99))
+            table.add_row(wait.lock, wait.mode, wait.during, number(wait.waits), *times)
         yield table
 
 

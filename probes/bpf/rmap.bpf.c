@@ -93,6 +93,14 @@ static inline u64 map_of(u64 folio)
 	return folio ? read_u64(folio, FOLIO_MAPPING) & ~3ULL : 0;
 }
 
+/* The frame that a walk to restore mappings finds entries of; the folio's own if it did not move. */
+static inline u64 restored_from(struct work *w)
+{
+	if (w->op != OP_RESTORE)
+		return ~0ULL;
+	return pfn_of(RESTORED_FROM < 0 ? w->arg : read_u64(w->arg, RESTORED_FROM));
+}
+
 static inline void walk_event(struct cpu_state *st, struct work *w, u32 kind, u64 now, u64 ns,
 			      s32 vmas, s32 ptes, s32 mapcount)
 {
@@ -105,6 +113,7 @@ static inline void walk_event(struct cpu_state *st, struct work *w, u32 kind, u6
 	e->map = map_of(w->folio);
 	e->root = kind == KIND_ANON && e->map ? read_u64(e->map, ANON_VMA_ROOT) : e->map;
 	e->ns = ns;
+	e->old_pfn = restored_from(w);
 	e->vmas = vmas;
 	e->looked_at = w->looks ? (s32)w->looked_at : NOT_KNOWN;
 	e->ptes = ptes;

@@ -6,7 +6,7 @@
 #define EXACT_BITS 4
 #define NOT_KNOWN (-1)
 #define UNSEEN 255
-#define PROBES 41
+#define PROBES 45
 #define OPS 10
 #define ASKED_BY 2
 #define CALLERS 4
@@ -21,6 +21,7 @@
 #define WALK_BAILED 1
 #define WALK_LOCKED 2
 #define WALK_FILTERED 4
+#define WALK_WAITED 8
 #define KIND_ANON 0
 #define KIND_FILE 1
 #define KIND_KSM 2
@@ -91,6 +92,16 @@
 #define HANDLERS 2
 #define TYPES 32
 #define RESULT_KINDS 4
+#define LOCK_ANON_VMA 0
+#define LOCK_I_MMAP 1
+#define MODE_READ 0
+#define MODE_WRITE 1
+#define DURING_WALK 0
+#define DURING_OTHER 1
+#define MODES 2
+#define DURINGS 2
+#define WAITS 8
+#define REASONS 16
 #define KSMD 0x646d736bULL
 #define HAS_RECLAIM_CLEAN 0
 #define READ_STATS(to, stat) do { to[0] = (u32)read_s32(stat, AT_NR_DIRTY); to[1] = (u32)read_s32(stat, AT_NR_UNQUEUED_DIRTY); to[2] = (u32)read_s32(stat, AT_NR_WRITEBACK); to[3] = (u32)read_s32(stat, AT_NR_IMMEDIATE); to[4] = (u32)read_s32(stat, AT_NR_REF_KEEP); to[5] = (u32)read_s32(stat, AT_NR_UNMAP_FAIL); to[6] = (u32)read_s32(stat, AT_NR_LAZYFREE_FAIL); } while (0)
@@ -132,6 +143,11 @@
 #define VMF_ORIG_PTE (64LL)
 #define PAGE_HEAD (8LL)
 #define TASK_TGID (2876LL)
+#define RESTORED_FROM (0LL)
+#define ANON_VMA_LOCK (8LL)
+#define MAPPING_LOCK (120LL)
+#define MAPPING_HOST (0LL)
+#define INODE_MAPPING (48LL)
 #define PG_HEAD 6
 #define PG_SWAPBACKED 17
 #define PG_ACTIVE 8
@@ -176,6 +192,12 @@ struct call_cell {
 	u64 ns;
 	u64 ns_slots[36];
 };
+struct migration_cell {
+	struct call_cell call[1];
+	u64 succeeded;
+	u64 failed;
+	u64 split;
+};
 struct isolation_cell {
 	u64 isolations;
 	u64 scanned;
@@ -193,7 +215,7 @@ struct deactivation_cell {
 	u64 deactivated;
 };
 struct cpu_state {
-	struct account accounts[41];
+	struct account accounts[45];
 	struct walk_cell walks[30];
 	u64 references[16];
 	u64 decisions[10];
@@ -212,9 +234,11 @@ struct cpu_state {
 	struct call_cell collects[1];
 	u64 actions[128];
 	u64 signals[2];
+	struct migration_cell migrations[16];
+	struct call_cell waits[8];
 	u64 stray_steps;
-	u64 produced[6];
-	u64 lost[6];
+	u64 produced[8];
+	u64 lost[8];
 };
 struct work {
 	u64 walk_owner;
@@ -233,6 +257,10 @@ struct work {
 	u64 failure_probe;
 	u64 collect_owner;
 	u64 collect_probe;
+	u64 migration_owner;
+	u64 migration_probe;
+	u64 wait_owner;
+	u64 wait_probe;
 	u64 folio;
 	u64 index;
 	u64 rwc;
@@ -286,6 +314,16 @@ struct work {
 	u64 victims;
 	u64 collect_start;
 	u64 collect_ns;
+	u64 migration_start;
+	u64 migration_reason;
+	u64 migration_mode;
+	u64 migration_succeeded;
+	u64 migration_failed;
+	u64 migration_split;
+	u64 wait_start;
+	u64 wait_for;
+	u64 wait_holder;
+	u64 wait_cell;
 };
 struct control {
 	u64 events;
@@ -306,6 +344,7 @@ struct walk_event {
 	u64 map;
 	u64 root;
 	u64 ns;
+	u64 old_pfn;
 	s32 vmas;
 	s32 looked_at;
 	s32 ptes;
@@ -316,7 +355,7 @@ struct walk_event {
 	u8 kind;
 	u16 flags;
 	char comm[16];
-	char unused[12];
+	char unused[4];
 };
 #define EVENT_REFERENCE 2
 struct reference_event {
@@ -420,7 +459,43 @@ struct signal_event {
 	u8 code;
 	char unused[73];
 };
-struct args { u32 probe; u64 folio; u64 rwc; u64 mapping; u64 index; u64 locked; u64 is_locked; u64 vm_flags; u64 control; u64 stat; u64 scanned; u64 taken; u64 reclaimed; u64 activated; u64 deactivated; u64 lru; u64 ignore_references; u64 options; u64 node; u64 item; u64 vmf; u64 pfn; u64 flags; u64 type; u64 result; u64 code; u64 address; u64 lsb; u64 task; u64 ret; };
+#define EVENT_MIGRATION 7
+struct migration_event {
+	u64 time;
+	u32 tid;
+	u32 tgid;
+	u16 cpu;
+	u8 type;
+	u8 reserved;
+	u32 batch;
+	u64 ns;
+	s32 succeeded;
+	s32 failed;
+	s32 split;
+	s32 returned;
+	u32 reason;
+	u32 mode;
+	char unused[64];
+};
+#define EVENT_LOCK_WAIT 8
+struct lock_wait_event {
+	u64 time;
+	u32 tid;
+	u32 tgid;
+	u16 cpu;
+	u8 type;
+	u8 reserved;
+	u32 batch;
+	u64 root;
+	u64 ns;
+	u8 lock;
+	u8 mode;
+	u8 during;
+	u8 reserved2;
+	char comm[16];
+	char unused[60];
+};
+struct args { u32 probe; u64 folio; u64 rwc; u64 mapping; u64 index; u64 locked; u64 is_locked; u64 vm_flags; u64 control; u64 stat; u64 scanned; u64 taken; u64 reclaimed; u64 activated; u64 deactivated; u64 lru; u64 ignore_references; u64 options; u64 node; u64 item; u64 vmf; u64 pfn; u64 flags; u64 type; u64 result; u64 code; u64 address; u64 lsb; u64 task; u64 reason; u64 mode; u64 succeeded; u64 failed; u64 split; u64 lock; u64 ret; };
 static inline u32 op_of(u64 callback, u64 arg)
 {
 	if (callback == 0x1000ULL) { /* folio_referenced_one */
@@ -459,6 +534,10 @@ static inline u32 op_of(u64 callback, u64 arg)
 /* ksm.bpf.c */
 
 /* memory_failure.bpf.c */
+
+/* migrate.bpf.c */
+
+/* locks.bpf.c */
 
 int fentry_rmap_walk_anon(u64 *ctx)
 {
@@ -828,4 +907,54 @@ int fentry_send_sig_mceerr(u64 *ctx)
 	a.lsb = ctx[2];
 	bpf_probe_read_kernel(&a.task, 8, &ctx[3]);
 	return mceerr(&a);
+}
+int fentry_migrate_pages(u64 *ctx)
+{
+	struct args a = { .probe = 41 };
+	a.mode = ctx[4];
+	a.reason = ctx[5];
+	return migrate_enter(&a);
+}
+int fexit_migrate_pages(u64 *ctx)
+{
+	struct args a = { .probe = 41 };
+	a.mode = ctx[4];
+	a.reason = ctx[5];
+	a.ret = ctx[7];
+	return migrate_exit(&a);
+}
+int tracepoint_migrate_mm_migrate_pages(u8 *ctx)
+{
+	struct args a = { .probe = 42 };
+	a.succeeded = *(u64 *)(ctx + 8);
+	a.failed = *(u64 *)(ctx + 16);
+	a.split = *(u64 *)(ctx + 40);
+	a.reason = *(u32 *)(ctx + 60);
+	return migrate_report(&a);
+}
+int fentry_rwsem_down_read_slowpath(u64 *ctx)
+{
+	struct args a = { .probe = 43 };
+	bpf_probe_read_kernel(&a.lock, 8, &ctx[0]);
+	return wait_enter(&a, MODE_READ);
+}
+int fexit_rwsem_down_read_slowpath(u64 *ctx)
+{
+	struct args a = { .probe = 43 };
+	bpf_probe_read_kernel(&a.lock, 8, &ctx[0]);
+	a.ret = ctx[3];
+	return wait_exit(&a);
+}
+int fentry_rwsem_down_write_slowpath(u64 *ctx)
+{
+	struct args a = { .probe = 44 };
+	bpf_probe_read_kernel(&a.lock, 8, &ctx[0]);
+	return wait_enter(&a, MODE_WRITE);
+}
+int fexit_rwsem_down_write_slowpath(u64 *ctx)
+{
+	struct args a = { .probe = 44 };
+	bpf_probe_read_kernel(&a.lock, 8, &ctx[0]);
+	a.ret = ctx[2];
+	return wait_exit(&a);
 }

@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from rmapwatch.collectors import failures, ksm, reclaim, walks
+from rmapwatch.collectors import failures, ksm, moves, reclaim, walks
 from samples import sample
 
 THEN, NOW = sample(1_000_000_000, 1), sample(3_000_000_000, 3)
@@ -80,6 +80,35 @@ def test_failures_of_a_window() -> None:
     }
     assert failures.failures(NOW, NOW) == failures.handled(NOW, NOW) == []
     assert failures.signals(NOW, NOW) == []
+
+
+def test_migration_of_a_window() -> None:
+    (row,) = moves.migrations(NOW, THEN)
+    assert (row.reason, row.calls, row.succeeded, row.failed, row.split) == (
+        "syscall",
+        14,
+        422,
+        4,
+        0,
+    )
+    assert row.seconds == pytest.approx(0.070)
+    unreported = dataclasses.replace(NOW.migrations["syscall"], succeeded=None)
+    (row,) = moves.migrations(dataclasses.replace(NOW, migrations={"syscall": unreported}), THEN)
+    assert (row.calls, row.succeeded, row.failed) == (14, None, 4)
+    assert moves.migrations(NOW, NOW) == []
+
+
+def test_waits_of_a_window() -> None:
+    rows = {(row.lock, row.mode, row.during): row for row in moves.lock_waits(NOW, THEN)}
+    assert set(rows) == {("anon_vma", "read", "walk"), ("i_mmap", "read", "walk")}
+    assert rows["anon_vma", "read", "walk"].waits == 26
+    assert rows["anon_vma", "read", "walk"].seconds == pytest.approx(0.078)
+    assert moves.lock_waits(NOW, NOW) == []
+
+
+def test_a_recording_of_before_migration_was_watched() -> None:
+    old = dataclasses.replace(NOW, migrations={}, lock_waits={})
+    assert moves.migrations(old, old) == moves.lock_waits(old) == []
 
 
 def test_a_recording_of_before_ksm_was_watched() -> None:

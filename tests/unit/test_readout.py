@@ -1,10 +1,16 @@
 """Words of the state as they stand in a Sample: each in its place, named as the kernel names it."""
 
 from rmapwatch.kernels.facts import KernelFacts
-from rmapwatch.probes import ksm, memory_failure, readout, source, state
+from rmapwatch.probes import ksm, locks, memory_failure, migrate, readout, source, state
 
 FACTS = KernelFacts(
-    "", "", "", enums={"mf_action_page_type": {"MF_MSG_KERNEL": 0, "MF_MSG_DIRTY_LRU": 13}}
+    "",
+    "",
+    "",
+    enums={
+        "mf_action_page_type": {"MF_MSG_KERNEL": 0, "MF_MSG_DIRTY_LRU": 13},
+        "migrate_reason": {"MR_COMPACTION": 0, "MR_SYSCALL": 3, "MR_TYPES": 9},
+    },
 )
 LAYOUT = source.layout(["rmap_walk_anon"])
 
@@ -60,8 +66,43 @@ def test_the_results_have_the_kernels_numbers(kernel_facts: KernelFacts) -> None
 
 
 def test_what_is_not_watched_is_absent() -> None:
-    assert readout.counts(block(), (), FACTS) == {"ksm": None, "failures": None}
+    nothing = {"ksm": None, "failures": None, "migrations": {}, "lock_waits": {}}
+    assert readout.counts(block(), (), FACTS) == nothing
     both = readout.counts(block(), ("ksm_append", "memory_failure"), FACTS)
     assert both["ksm"].begun == 0
     assert both["ksm"].scans is None
     assert both["failures"].handled["collect_procs"].calls == 0
+
+
+def test_migrations_have_the_kernels_reasons() -> None:
+    cell, call = LAYOUT.words("migration_cell"), LAYOUT.words("call_cell")
+    at = 3 * cell
+    words = block(
+        migrations={at: 2, at + 1: 70, at + call: 211, at + call + 1: 5, at + call + 2: 1}
+    )
+    counts = readout.migration_counts(words, ("migrate_pages", "migrate_report"), FACTS)
+    assert list(counts) == ["compaction", "syscall"]
+    told = counts["syscall"]
+    assert (told.calls, told.ns) == (2, 70)
+    assert (told.succeeded, told.failed, told.split) == (211, 5, 1)
+    assert counts["compaction"].calls == 0
+    unreported = readout.migration_counts(words, ("migrate_pages",), FACTS)["syscall"]
+    assert (unreported.calls, unreported.succeeded, unreported.failed) == (2, None, None)
+
+
+def test_the_kernels_reasons_have_room(kernel_facts: KernelFacts) -> None:
+    reasons = readout.reasons(kernel_facts)
+    assert {"compaction", "syscall", "memory_failure"} <= set(reasons.values())
+    assert "types" not in reasons.values()
+    assert len(kernel_facts.enums["migrate_reason"]) <= migrate.REASONS
+
+
+def test_waits_are_told_by_lock_mode_and_place() -> None:
+    cell = LAYOUT.words("call_cell")
+    place = (1 * 2 + 0) * 2 + 0  # i_mmap, read, inside of a walk
+    waits = readout.lock_waits(block(waits={place * cell: 3, place * cell + 1: 90}), ("lock_read",))
+    assert set(waits) == {(lock, "read", d) for lock in locks.LOCKS for d in locks.DURING}
+    assert (waits["i_mmap", "read", "walk"].calls, waits["i_mmap", "read", "walk"].ns) == (3, 90)
+    assert sum(each.calls for each in waits.values()) == 3
+    writers = readout.lock_waits(block(), ("lock_write",))
+    assert set(writers) == {(lock, "write", "other") for lock in locks.LOCKS}
