@@ -18,6 +18,7 @@ _CGROUPS = Path("/sys/fs/cgroup")
 _CONTROL = Path("/run/lab/command.sh")
 _DAMON_STAT = Path("/sys/module/damon_stat/parameters/enabled")
 _KHUGEPAGED_SLEEP = Path("/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs")
+_NUMA_BALANCING = Path("/proc/sys/kernel/numa_balancing")
 _BPF_STATS = Path("/proc/sys/kernel/bpf_stats_enabled")
 _AN_HOUR_MS = "3600000"
 _LRU_GEN = Path("/sys/kernel/mm/lru_gen/enabled")
@@ -50,13 +51,16 @@ def rest() -> None:
     Stop what touches pages of its own accord, so that a workload's counts are its own.
 
     Kernels that have DAMON's statistics sample pages all the time; khugepaged reads pages of a file
-    back in that were reclaimed, to make huge ones of all.
+    back in that were reclaimed, to make huge ones of all; with several nodes, pages are unmapped to
+    see who uses them, and moved there.
     """
     require_guest()
     if _DAMON_STAT.exists():
         _DAMON_STAT.write_text("N")
     if _KHUGEPAGED_SLEEP.exists():
         _KHUGEPAGED_SLEEP.write_text(_AN_HOUR_MS)
+    if _NUMA_BALANCING.exists():
+        _NUMA_BALANCING.write_text("0")
 
 
 def count_program_runs() -> None:

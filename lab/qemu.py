@@ -40,6 +40,8 @@ class Machine:
     """Number and unit: K, M or G."""
     numa: int | None = None
     """Number of nodes; CPUs and memory are dealt out evenly. None: no NUMA."""
+    far: str = ""
+    """Memory of a second node, which has no CPUs: nothing is there but what is moved there."""
     append: str = ""
     """Further kernel options."""
     icount: bool = False
@@ -53,6 +55,8 @@ class Machine:
     def __post_init__(self) -> None:
         if self.icount and self.cpus != 1:
             raise UsageError("icount needs one CPU", f"{self.cpus} were asked for", "--cpus 1")
+        if self.numa and self.far:
+            raise UsageError("two ways to have NUMA nodes", "numa and far exclude each other")
         if self.numa and self.cpus % self.numa:
             raise UsageError(
                 "each NUMA node needs the same number of CPUs",
@@ -94,16 +98,25 @@ def _processor(machine: Machine, accel: str) -> list[str]:
 
 
 def _memory(machine: Machine) -> list[str]:
-    if not machine.numa:
+    nodes = list(_nodes(machine))
+    if not nodes:
         return ["-m", machine.memory]
-    each = memory_bytes(machine.memory) // machine.numa
-    cpus = machine.cpus // machine.numa
-    words = ["-m", f"{each * machine.numa}B"]
-    for node in range(machine.numa):
-        first, last = node * cpus, (node + 1) * cpus - 1
-        words += ["-object", f"memory-backend-ram,id=node{node},size={each}B"]
-        words += ["-numa", f"node,nodeid={node},cpus={first}-{last},memdev=node{node}"]
+    words = ["-m", f"{sum(size for size, _ in nodes)}B"]
+    for node, (size, cpus) in enumerate(nodes):
+        words += ["-object", f"memory-backend-ram,id=node{node},size={size}B"]
+        words += ["-numa", f"node,nodeid={node}{cpus},memdev=node{node}"]
     return words
+
+
+def _nodes(machine: Machine) -> Iterator[tuple[int, str]]:
+    """Yield the bytes of each NUMA node, and its CPUs as QEMU has them; nothing without NUMA."""
+    if machine.far:
+        yield memory_bytes(machine.memory), f",cpus=0-{machine.cpus - 1}"
+        yield memory_bytes(machine.far), ""
+    elif machine.numa:
+        each, cpus = memory_bytes(machine.memory) // machine.numa, machine.cpus // machine.numa
+        for node in range(machine.numa):
+            yield each, f",cpus={node * cpus}-{(node + 1) * cpus - 1}"
 
 
 def memory_bytes(text: str) -> int:

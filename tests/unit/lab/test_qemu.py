@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rmapwatch.errors import RmapwatchError, UsageError
@@ -53,6 +54,13 @@ def test_numa_deals_memory_and_cpus_out_evenly() -> None:
     assert "node,nodeid=1,cpus=2-3,memdev=node1" in words
 
 
+def test_a_far_node_has_no_cpus() -> None:
+    words = line(Machine(memory="2G", far="512M"))
+    assert "-m 2684354560B" in words
+    assert "node,nodeid=0,cpus=0-1,memdev=node0" in words
+    assert "memory-backend-ram,id=node1,size=536870912B -numa node,nodeid=1,memdev=node1" in words
+
+
 def test_interactive_uses_the_terminal() -> None:
     assert "-chardev stdio,id=io,signal=off -device virtconsole" in line(Machine(interactive=True))
 
@@ -66,8 +74,10 @@ def test_commas_in_paths_are_doubled() -> None:
     assert "path=/a,,b/log" in " ".join(qemu.command_line(Machine(), boot, "tcg"))
 
 
-@pytest.mark.parametrize("bad", [{"icount": True}, {"cpus": 3, "numa": 2}])
-def test_machines_that_cannot_be(bad: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    "bad", [{"icount": True}, {"cpus": 3, "numa": 2}, {"numa": 2, "far": "512M"}]
+)
+def test_machines_that_cannot_be(bad: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         Machine(**bad)  # type: ignore[arg-type]
 
