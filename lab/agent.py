@@ -31,7 +31,7 @@ from ..views.pace import Pace
 from . import agreement, exchange, guest
 from .exchange import EACH_LRU, ERROR, FRAMES, LEDGER, RECORDING, RESULT, WANTED
 from .rules.row import Run
-from .scenarios import Scenario, find
+from .scenarios import Scenario, find, formed
 
 _SAMPLE_S = 0.5
 _POLL_S = 0.02
@@ -197,7 +197,7 @@ def main() -> int:
         if wanted["what"] == "facts":
             Path(RESULT).write_text(explain.facts_here().to_json())
             return 0
-        chosen = [find(name) for name in wanted["scenarios"]]
+        chosen = [formed(find(name), wanted["form"]) for name in wanted["scenarios"]]
         prepare(chosen)
         if wanted["what"] == "run":
             results = run_all(chosen, wanted["programs"], wanted["lru"])

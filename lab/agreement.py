@@ -24,8 +24,10 @@ def every_rule(run: Run, scenario_rules: str) -> list[Agreement]:
         *losses(run.sample),
         *counters(run.sample, run.records),
         *pages_of_ksm(run.sample, run.records),
+        *moves_and_waits(run.sample, run.records),
         *batches(run.sample),
         *kernel_counters.vmstat(run),
+        *kernel_counters.migrated(run),
         *kernel_counters.memory_stat(run),
         *rules.OF_SCENARIO[scenario_rules](run),
     ]
@@ -81,6 +83,18 @@ def pages_of_ksm(sample: Sample, records: Records) -> Iterator[Agreement]:
         told = int((records["ksm"]["what"] == ksm.WHAT.index(name)).sum())
         if counted or told:
             yield equal(f"KSM pages {name}: counted = told by events", "pages", counted, told)
+
+
+def moves_and_waits(sample: Sample, records: Records) -> Iterator[Agreement]:
+    """Yield: calls to move pages, and waits for locks, are what events tell where none is lost."""
+    tables = (
+        ("migration", "calls to move pages", [c.calls for c in sample.migrations.values()]),
+        ("lock_wait", "waits for locks", [c.calls for c in sample.lock_waits.values()]),
+    )
+    for event, name, counted in tables:
+        if counted and not sample.events[event].lost:
+            rule = f"{name}: counted = told by events"
+            yield equal(rule, "calls", sum(counted), len(records[event]))
 
 
 def batches(sample: Sample) -> Iterator[Agreement]:

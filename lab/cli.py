@@ -73,6 +73,11 @@ LruChoice = Annotated[
 ]
 
 
+Form = Annotated[
+    str, typer.Option("--form", help="short or long: another size, of scenarios that have it.")
+]
+
+
 @app.command("run")
 def run_command(
     names: Annotated[
@@ -93,6 +98,7 @@ def run_command(
     each_lru: Annotated[
         bool, typer.Option("--each-lru", help="Reclaim by each LRU in turn, where that matters.")
     ] = False,
+    form: Form = "",
     append: Annotated[
         str, typer.Option(help="Further options of the guest's kernel, such as preempt=full.")
     ] = "",
@@ -104,7 +110,7 @@ def run_command(
         known = ", ".join(scenarios.SCENARIOS)
         raise errors.UsageError("no scenario", f"there are {known}", "rmapwatch lab run --all")
     by = exchange.EACH_LRU if each_lru else lru
-    wanted = run.Wanted(chosen, kernel, out, lru=by, append=append)
+    wanted = run.Wanted(chosen, kernel, out, lru=by, form=form, append=append)
     results = run.run_on(wanted, _progress)
     if len(results) == 1:
         _told(results, results[0], as_json)
@@ -118,10 +124,12 @@ def record_command(
     out: Annotated[Path, typer.Option("-o", "--out", help="The new folder for the recording.")],
     kernel: Kernel = DEFAULT_KERNEL,
     lru: LruChoice = None,
+    form: Form = "",
     as_json: Json = False,
 ) -> None:
     """Run a scenario once and leave its recording: how the fixtures of the tests are made."""
-    results = run.record(run.Wanted((scenario,), kernel, lru=lru), [out], _progress)
+    wanted = run.Wanted((scenario,), kernel, lru=lru, form=form)
+    results = run.record(wanted, [out], _progress)
     _told(results, results[0], as_json)
 
 

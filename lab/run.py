@@ -18,6 +18,7 @@ from ..recordings.meta import require_new
 from . import apt, boot, exchange, kernels, scenarios, workloads
 from .guest import LRUS
 from .qemu import Machine
+from .scenarios import Scenario
 
 Progress = Callable[[str], None]
 
@@ -27,8 +28,8 @@ class Wanted:
     """
     What is asked of a guest; `json`, `once` and `interval` are those of `rmapwatch top`.
 
-    ``lru``: one of `guest.LRUS`, or `exchange.EACH_LRU`; None: as the kernel comes. ``append``:
-    further options of the guest's kernel.
+    ``lru``: one of `guest.LRUS`, or `exchange.EACH_LRU`; None: as the kernel comes. ``form``: of
+    the scenarios, "" for their usual one. ``append``: further options of the guest's kernel.
     """
 
     scenarios: tuple[str, ...]
@@ -38,6 +39,7 @@ class Wanted:
     once: bool = False
     interval: float = 2.0
     lru: str | None = None
+    form: str = ""
     append: str = ""
 
 
@@ -137,6 +139,7 @@ def facts(kernel: str, progress: Progress) -> KernelFacts:
 
 def _boot(wanted: Wanted, what: str, out: Path, machine: Machine, progress: Progress) -> None:
     chosen = [scenarios.find(name) for name in wanted.scenarios]
+    machine = fitting(machine, chosen, wanted.form)
     kernel = at_hand(wanted.kernel, progress)
     request = {
         "what": what,
@@ -146,8 +149,21 @@ def _boot(wanted: Wanted, what: str, out: Path, machine: Machine, progress: Prog
         "once": wanted.once,
         "interval": wanted.interval,
         "lru": wanted.lru,
+        "form": wanted.form,
     }
     _ask(request, kernel, out, machine, progress)
+
+
+def fitting(machine: Machine, chosen: Sequence[Scenario], form: str) -> Machine:
+    """Return the machine with the nodes and the memory that the scenarios need in that form."""
+    if form and not any(form in each.forms for each in chosen):
+        there = ", ".join(sorted({name for each in chosen for name in each.forms})) or "none"
+        raise errors.UsageError(f"no {form} form of any of these", f"there are: {there}")
+    machine = replace(machine, far=next((each.far for each in chosen if each.far), ""))
+    wanted = [each.forms[form].memory for each in chosen if form in each.forms]
+    if memory := next(filter(None, wanted), ""):
+        machine = replace(machine, memory=memory, far=memory, timeout_s=_DAY_S)
+    return machine
 
 
 def _ask(

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from ..errors import UsageError
 from .guest import DISK
+
+
+@dataclass(frozen=True)
+class Form:
+    """The workload's ``arguments``, and the ``memory`` of each node where it needs more."""
+
+    arguments: tuple[str, ...]
+    memory: str = ""
 
 
 @dataclass(frozen=True)
@@ -19,7 +27,8 @@ class Scenario:
     must hold beside the rules for every run. ``swap_bytes``: compressed swap that it needs.
     ``disk_bytes``: size of the file system at `guest.DISK` that it needs. ``reclaims``: what it
     shows depends on the LRU. ``modules``: of the kernel. ``steps``: run with the probes that see
-    what walks look at.
+    what walks look at. ``far``: memory of the second NUMA node that it needs, as of a `Machine`.
+    ``forms``: the same workload in other sizes.
     """
 
     name: str
@@ -34,9 +43,13 @@ class Scenario:
     reclaims: bool = False
     modules: tuple[str, ...] = ()
     steps: bool = False
+    far: str = ""
+    forms: Mapping[str, Form] = field(default_factory=dict)
 
 
 _ON_DISK = ("--directory", str(DISK))
+_SHARED = ("--processes", "3", "--anon", "101", "--files", "103", "--ksm", "31")
+_MOVED = (*_SHARED, "--held", "7", *_ON_DISK)
 
 SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
     {
@@ -135,9 +148,46 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 rules="soft_offline",
                 disk_bytes=64 << 20,
             ),
+            Scenario(
+                name="migrate",
+                summary="pages of all kinds, and of a storm of 100 children by 100 pages, go to"
+                " another node; 7 that are held do not",
+                seed_rows=(3, 4),
+                workload="migrate",
+                arguments=(*_MOVED, "--children", "100", "--pages", "100"),
+                endless=(*_MOVED, "--children", "23", "--pages", "101", "--duration", "86400"),
+                rules="migrate",
+                disk_bytes=64 << 20,
+                far="512M",
+                forms={
+                    "short": Form((*_MOVED, "--children", "23", "--pages", "101")),
+                    "long": Form((*_MOVED, "--children", "1000", "--pages", "1000"), "6G"),
+                },
+            ),
+            Scenario(
+                name="lock-waits",
+                summary="202 pages go to and fro while 2 processes fork and exit without a pause",
+                seed_rows=(3,),
+                workload="lock_waits",
+                arguments=("--hogs", "2", "--pages", "101", "--duration", "3", *_ON_DISK),
+                endless=("--hogs", "2", "--pages", "101", "--duration", "86400", *_ON_DISK),
+                rules="lock_waits",
+                disk_bytes=64 << 20,
+                far="512M",
+                forms={
+                    "short": Form(("--hogs", "2", "--pages", "31", "--duration", "1", *_ON_DISK))
+                },
+            ),
         )
     }
 )
+
+
+def formed(scenario: Scenario, form: str) -> Scenario:
+    """Return a scenario in another form, where it has that one."""
+    if form not in scenario.forms:
+        return scenario
+    return replace(scenario, arguments=scenario.forms[form].arguments)
 
 
 def find(name: str) -> Scenario:

@@ -1,7 +1,8 @@
 """
 Records the fixtures of the tests anew, in guests: python tools/record_fixtures.py [SERIES ...].
 
-Each scenario is recorded on the kernel's own LRU, into tests/fixtures/SCENARIO-SERIES.
+Each scenario is recorded on the kernel's own LRU, in its short form if it has one, into
+tests/fixtures/SCENARIO-SERIES.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ RECLAIM = ("fork-storm", "file-stream", "working-set")
 SCENARIOS = {
     "5.10": ("fork-storm",),
     "6.1": (*RECLAIM, "hwpoison"),
-    "6.12": (*RECLAIM, "ksm-stall", "hwpoison"),
+    "6.12": (*RECLAIM, "ksm-stall", "hwpoison", "migrate", "lock-waits"),
     "7.3": ("fork-storm", "ksm-stall"),
 }
 """What is recorded of each kernel."""
@@ -29,7 +30,7 @@ def main() -> None:
         folders = [FIXTURES / f"{scenario}-{series}" for scenario in SCENARIOS[series]]
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
-        run.record(run.Wanted(SCENARIOS[series], series), folders, print)
+        run.record(run.Wanted(SCENARIOS[series], series, form="short"), folders, print)
 
 
 if __name__ == "__main__":

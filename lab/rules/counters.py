@@ -66,6 +66,16 @@ def _shrunk(sample: Sample) -> int | None:
     return sum(counts.reclaimed for counts in sample.shrunk.values())
 
 
+def migrated(run: Run) -> Iterator[Agreement]:
+    """Yield: pages moved, and those that stay, by /proc/vmstat are those that are reported."""
+    counts = run.sample.migrations.values()
+    for counter, name in (("pgmigrate_success", "succeeded"), ("pgmigrate_fail", "failed")):
+        told = [getattr(each, name) for each in counts]
+        if told and None not in told:
+            rule = f"{counter} of /proc/vmstat = pages reported"
+            yield equal(rule, "pages", run.vmstat.get(counter, 0), sum(told))
+
+
 def memory_stat(run: Run) -> Iterator[Agreement]:
     """
     Yield: the same by the memory.stat of the workload's own cgroup, where its ledger has it.

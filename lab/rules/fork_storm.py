@@ -48,3 +48,14 @@ def fork_storm(run: Run) -> Iterator[Agreement]:
     rule = "no more pages of children are walked than the ledger has"
     pages = len(np.unique(child[["map", "index"]]))
     yield at_most(rule, "pages", ledger["children"] * ledger["pages"], pages)
+    yield from _frames(ledger)
+
+
+def _frames(ledger: Mapping[str, Any]) -> Iterator[Agreement]:
+    """Yield: before reclaim, a copy was mapped once and a page that is left by all who share it."""
+    for name, copies in (("parent", 1), ("copies", ledger["copying_children"])):
+        told, pages = ledger["kpage"][name], copies * ledger["pages"]
+        rule = f"{name}: pages mapped so often by /proc/kpagecount"
+        yield equal(rule, "pages", pages, told["mapped_as_expected"])
+        rule = f"{name}: pages that are ANON by /proc/kpageflags"
+        yield equal(rule, "pages", pages, told["anon"])

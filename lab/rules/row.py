@@ -63,6 +63,11 @@ def at_most(rule: str, unit: str, limit: int, observed: int) -> Agreement:
     return Agreement(rule, unit, limit, observed, observed <= limit if observed else None)
 
 
+def at_least(rule: str, unit: str, limit: int, observed: int) -> Agreement:
+    """Return the row of a rule that no less than `limit` was observed."""
+    return Agreement(rule, unit, limit, observed, observed >= limit)
+
+
 def none_of(rule: str, unit: str, observed: int, exercised: bool) -> Agreement:
     """Return the row of a rule that nothing of a kind was observed."""
     return Agreement(rule, unit, 0, observed, not observed if exercised else None)

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "cgroup.h"
+#include "kpage.h"
 #include "ledger.h"
 
 struct options {
@@ -47,6 +48,7 @@ static struct options options = {
 };
 static struct barrier *barrier;
 static pid_t *children;
+static unsigned long *pfns;
 
 /* Give each page content of its own, so that neither KSM nor zram finds two alike. */
 static void touch(long owner, long round)
@@ -190,6 +192,23 @@ static void describe(long round)
 	field("cgroup_id", "%llu", cgroup_id());
 }
 
+/* How often the frames of the region are mapped, and as what, while all copies are in memory. */
+static void kpage_field(void)
+{
+	struct census parents = { 0 }, copies = { 0 };
+
+	frames_of(getpid(), LEDGER_BASE, options.pages, pfns);
+	take_census(&parents, pfns, options.pages, 1 + options.children - copying_children());
+	for (long n = 0; n < copying_children(); n++) {
+		frames_of(children[n], LEDGER_BASE, options.pages, pfns);
+		take_census(&copies, pfns, options.pages, 1);
+	}
+	open_object("kpage");
+	census_field("parent", &parents);
+	census_field("copies", &copies);
+	close_object();
+}
+
 static void run_round(long round, unsigned long long forked)
 {
 	unsigned long long cowed, begin;
@@ -201,6 +220,7 @@ static void run_round(long round, unsigned long long forked)
 	cowed = now_ns();
 	open_object(NULL);
 	describe(round);
+	kpage_field();
 	before = cgroup_bytes();
 	asked = options.reclaim_bytes ? options.reclaim_bytes : region_bytes();
 	vmstat_field("vmstat_before");
@@ -239,7 +259,8 @@ static void map_memory(void)
 	if (barrier == MAP_FAILED)
 		die("mmap");
 	children = calloc(options.children + 1, sizeof(*children));
-	if (!children)
+	pfns = calloc(options.pages, sizeof(*pfns));
+	if (!children || !pfns)
 		die("calloc");
 }
 

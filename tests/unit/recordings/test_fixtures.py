@@ -21,6 +21,8 @@ AT_LEAST = {
     "file-stream": RECLAIM,
     "working-set": RECLAIM,
     "ksm-stall": {"walk": 2, "ksm": 31},
+    "migrate": {"walk": 5000, "migration": 28},
+    "lock-waits": {"walk": 500, "lock_wait": 5},
     "hwpoison": {"walk": 500, "memory_failure": 15, "signal": 41},
 }
 

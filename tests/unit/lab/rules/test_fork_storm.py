@@ -5,7 +5,17 @@ from rmapwatch.lab.rules.row import Agreement
 from rmapwatch.probes import events, rmap
 from samples import records, run
 
-LEDGER = {"first_index": 100, "last_index": 110, "children": 2, "pages": 3}
+LEDGER = {
+    "first_index": 100,
+    "last_index": 110,
+    "children": 2,
+    "copying_children": 2,
+    "pages": 3,
+    "kpage": {
+        "parent": {"mapped_as_expected": 3, "anon": 3},
+        "copies": {"mapped_as_expected": 6, "anon": 6},
+    },
+}
 OP = {op.name: number for number, op in enumerate(rmap.OPS)}
 
 
@@ -25,8 +35,16 @@ def rules_of(rows: list[dict]) -> list[Agreement]:
 
 def test_a_storm_as_it_should_be() -> None:
     rules = rules_of(storm())
-    assert [rule.agrees for rule in rules] == [True, True, True]
-    assert [rule.observed for rule in rules] == [6, 2, 6]
+    assert [rule.agrees for rule in rules] == [True] * 7
+    assert [rule.observed for rule in rules] == [6, 2, 6, 3, 3, 6, 6]
+
+
+def test_a_copy_that_two_processes_map() -> None:
+    copies = {"mapped_as_expected": 5, "anon": 6}
+    ledger = {**LEDGER, "kpage": {**LEDGER["kpage"], "copies": copies}}
+    *_, mapped, anon = fork_storm(run(ledger, walk=records("walk", storm())))
+    assert (mapped.predicted, mapped.observed, mapped.agrees) == (6, 5, False)
+    assert anon.agrees is True
 
 
 def test_a_walk_of_a_childs_page_that_enters_two() -> None:
@@ -49,16 +67,16 @@ def test_a_walk_that_gave_up_or_is_another_processs_does_not_count() -> None:
 
 def test_children_that_share_an_anon_vma() -> None:
     rows = [{**row, "map": 50} for row in storm()]
-    _, second, _ = rules_of(rows)
+    _, second, *_ = rules_of(rows)
     assert (second.observed, second.agrees) == (1, False)
 
 
 def test_more_pages_than_there_are() -> None:
-    *_, third = rules_of([*storm(), child_walk(1, 5)])
+    _, _, third, *_ = rules_of([*storm(), child_walk(1, 5)])
     assert (third.observed, third.agrees) == (7, False)
 
 
 def test_no_walk_is_no_agreement() -> None:
-    first, _, third = rules_of([])
+    first, _, third, *_ = rules_of([])
     assert first.agrees is None
     assert third.agrees is None

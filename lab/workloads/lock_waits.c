@@ -1,0 +1,148 @@
+/*
+ * lock_waits: pages are moved to and fro while other processes fork and exit without a pause.
+ *
+ * P anonymous and P file pages, each in a VMA of its own. A fork and an exit take the lock of the
+ * anon_vma's root and of the file's mappings to write, once for each such VMA; the walks that move
+ * the pages take it to read. Who finds it taken waits.
+ *
+ * The ledger on stdout is one JSON object.
+ */
+#define _GNU_SOURCE
+#include <getopt.h>
+#include <stdatomic.h>
+
+#include "numa.h"
+
+#define APART (1UL << 30)
+
+static struct {
+	long hogs;
+	long pages;
+	long duration_s;
+	const char *directory;
+} options = { .hogs = 2, .pages = 101, .duration_s = 3, .directory = "/tmp" };
+
+/* Shared by all processes: forks of all hogs. */
+static atomic_long *forks;
+static int *status;
+
+/* Map a page a VMA: neighbours differ in what may be done with them. */
+static void map_apart(unsigned long address, int flags, int fd)
+{
+	void *base = (void *)address;
+
+	if (mmap(base, options.pages * PAGE, PROT_READ | PROT_WRITE, flags | MAP_FIXED_NOREPLACE,
+		 fd, 0) != base)
+		die("mmap");
+	if (madvise(base, options.pages * PAGE, MADV_NOHUGEPAGE) && errno != EINVAL)
+		die("madvise");
+	for (long page = 0; page < options.pages; page++)
+		*(volatile long *)(address + page * PAGE) = page + 1;
+	for (long page = 1; page < options.pages; page += 2)
+		if (mprotect((void *)(address + page * PAGE), PAGE, PROT_READ))
+			die("mprotect");
+}
+
+static void map_file(void)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/lock_waits", options.directory);
+	fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	if (fd < 0 || ftruncate(fd, options.pages * PAGE))
+		die(path);
+	map_apart(LEDGER_BASE + APART, MAP_SHARED, fd);
+	close(fd);
+}
+
+static pid_t start_hog(void)
+{
+	pid_t hog = fork(), child;
+
+	if (hog < 0)
+		die("fork");
+	if (hog)
+		return hog;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;; atomic_fetch_add(forks, 1)) {
+		child = fork();
+		if (!child)
+			_exit(0);
+		if (child > 0)
+			waitpid(child, NULL, 0);
+	}
+}
+
+static long move(unsigned long base, int node)
+{
+	move_pages(getpid(), base, options.pages, node, status);
+	return on_node(status, options.pages, node);
+}
+
+static void parse(int argc, char **argv)
+{
+	static const struct option known[] = {
+		{ "hogs", required_argument, NULL, 'h' },
+		{ "pages", required_argument, NULL, 'p' },
+		{ "directory", required_argument, NULL, 'd' },
+		{ "duration", required_argument, NULL, 's' },
+		{ NULL, 0, NULL, 0 },
+	};
+
+	for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;)
+		switch (option) {
+		case 'h': options.hogs = positive(optarg); break;
+		case 'p': options.pages = positive(optarg); break;
+		case 'd': options.directory = optarg; break;
+		case 's': options.duration_s = positive(optarg); break;
+		default:
+			fprintf(stderr, "usage: lock_waits [--hogs N] [--pages P] [--directory DIR]"
+				" [--duration S]\n");
+			exit(2);
+		}
+}
+
+static pid_t *hogs;
+
+static void set_up(void)
+{
+	hogs = calloc(options.hogs, sizeof(*hogs));
+	status = calloc(options.pages, sizeof(*status));
+	forks = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (!hogs || !status || forks == MAP_FAILED)
+		die("calloc");
+	map_apart(LEDGER_BASE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	map_file();
+	for (long n = 0; n < options.hogs; n++)
+		hogs[n] = start_hog();
+}
+
+int main(int argc, char **argv)
+{
+	long rounds = 0, anon = 0, file = 0;
+	unsigned long long end;
+
+	parse(argc, argv);
+	stay_near();
+	set_up();
+	end = now_ns() + options.duration_s * 1000000000ULL;
+	for (; now_ns() < end; rounds++) {
+		anon += move(LEDGER_BASE, !(rounds % 2));
+		file += move(LEDGER_BASE + APART, !(rounds % 2));
+	}
+	for (long n = 0; n < options.hogs; n++)
+		if (kill(hogs[n], SIGKILL) || waitpid(hogs[n], NULL, 0) < 0)
+			die("waitpid");
+	open_object(NULL);
+	field("workload", "\"lock_waits\"");
+	field("tid", "%d", getpid());
+	field("hogs", "%ld", options.hogs);
+	field("pages", "%ld", options.pages);
+	field("rounds", "%ld", rounds);
+	field("forks", "%ld", (long)atomic_load(forks));
+	field("anon_moved", "%ld", anon);
+	field("file_moved", "%ld", file);
+	end_ledger();
+	return 0;
+}
