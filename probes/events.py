@@ -90,7 +90,7 @@ EVENTS: dict[str, tuple[EventField, ...]] = {
         EventField(
             "old_pfn",
             "u64",
-            "where the folio was whose mappings are restored; all ones of other walks",
+            "frame that mappings are restored of; all ones without a restore walk",
             unknown=ALL_ONES,
         ),
         EventField(
@@ -235,11 +235,17 @@ EVENTS: dict[str, tuple[EventField, ...]] = {
             "whose lock: the root of an anon_vma tree, or a mapping",
             pointer=True,
         ),
+        EventField(
+            "walk",
+            "u64",
+            "beginning of the walk that the thread was inside of; 0 without a walk",
+            unit="ns",
+            unknown=0,
+        ),
         EventField("ns", "u64", "wall time until it was had", unit="ns"),
         EventField("lock", "u8", "which lock", names=LOCKS),
         EventField("mode", "u8", "what for", names=MODES),
         EventField("during", "u8", "inside of what", names=DURING),
-        EventField("reserved2", "u8", "zero"),
         EventField("comm", "char", "the thread's name", count=16),
     ),
 }

@@ -55,6 +55,7 @@ static inline void lock_wait_event(struct cpu_state *st, struct work *w, u64 now
 	if (!e)
 		return;
 	e->root = w->wait_holder;
+	e->walk = w->wait_cell % DURINGS == DURING_WALK ? w->start : 0;
 	e->ns = ns;
 	e->lock = w->wait_cell / (MODES * DURINGS);
 	e->mode = w->wait_cell / DURINGS % MODES;

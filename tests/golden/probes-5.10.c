@@ -487,13 +487,13 @@ struct lock_wait_event {
 	u8 reserved;
 	u32 batch;
 	u64 root;
+	u64 walk;
 	u64 ns;
 	u8 lock;
 	u8 mode;
 	u8 during;
-	u8 reserved2;
 	char comm[16];
-	char unused[60];
+	char unused[53];
 };
 struct args { u32 probe; u64 folio; u64 rwc; u64 mapping; u64 index; u64 locked; u64 is_locked; u64 vm_flags; u64 control; u64 stat; u64 scanned; u64 taken; u64 reclaimed; u64 activated; u64 deactivated; u64 lru; u64 ignore_references; u64 options; u64 node; u64 item; u64 vmf; u64 pfn; u64 flags; u64 type; u64 result; u64 code; u64 address; u64 lsb; u64 task; u64 reason; u64 mode; u64 succeeded; u64 failed; u64 split; u64 lock; u64 ret; };
 static inline u32 op_of(u64 callback, u64 arg)
