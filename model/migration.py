@@ -6,6 +6,7 @@ Source: mm/migrate.c (remove_migration_ptes(): no early end) and mm/rmap.c, by r
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -25,7 +26,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Entered:
-    """VMAs that the two walks enter for one page; each restored mapping is one of ``processes``."""
+    """VMAs that the two walks enter for one page: only the first has an early end."""
 
     migrate: int
     restore: int
@@ -33,7 +34,12 @@ class Entered:
 
 def move(semantics: Semantics, kind: Kind, processes: int) -> Entered:
     """Return what the walks enter when a page is moved that so many processes share."""
-    machine = replay(semantics, history(kind, processes))
+    return walks(semantics, history(kind, processes))
+
+
+def walks(semantics: Semantics, operations: Iterable[Operation]) -> Entered:
+    """Return what the walks enter when the first process' page is moved after a history."""
+    machine = replay(semantics, operations)
     page = machine.page(0)
     walk = rmap_walk_ksm if page.ksm else rmap_walk
     entered = (len(walk(machine, page, op).entered) for op in (Op.MIGRATE, Op.RESTORE))

@@ -149,6 +149,15 @@ def test_a_frame_that_is_restored_as_another() -> None:
     ]
 
 
+def test_a_frame_that_nobody_unmapped_is_restored() -> None:
+    rows = walks()
+    (last,) = (row for row in rows if row["old_pfn"] == 1004)
+    last["old_pfn"] = 1005
+    rules = broken(rules_of(ledger(), rows))
+    assert "walks to unmap inside migrate_pages = walks to restore" not in rules
+    assert "each frame is restored once before it is unmapped again" in rules
+
+
 def test_walks_of_a_split_and_of_others_are_not_of_a_call() -> None:
     split = {"op": OP["restore"], "tid": TID, "time": 50, "ns": 1, "flags": events.WALK_LOCKED}
     outside = {"op": OP["migrate"], "tid": TID, "time": 200_000, "ns": 1, "pfn": 9}
