@@ -41,6 +41,19 @@ def test_counters_against_events(told: int, agrees: bool) -> None:
     assert set(verdicts(agreement.counters(made, found)).values()) == {agrees}
 
 
+@pytest.mark.parametrize(("calls", "waits"), [(7, 26), (6, 26), (7, 25)])
+def test_moves_and_waits_against_events(calls: int, waits: int) -> None:
+    none_lost = {name: EventCounts(0, 0, 0) for name in events.EVENTS}
+    made = dataclasses.replace(sample(1, 1), events=none_lost)
+    told = {"migration": [{}] * calls, "lock_wait": [{}] * waits}
+    found = {name: records(name, rows) for name, rows in told.items()}
+    moved, waited = agreement.moves_and_waits(made, found)
+    assert (moved.agrees, waited.agrees) == (calls == 7, waits == 26)
+    assert not list(agreement.moves_and_waits(sample(1, 1), found)), "events were lost"
+    unwatched = dataclasses.replace(made, migrations={}, lock_waits={})
+    assert not list(agreement.moves_and_waits(unwatched, found))
+
+
 def test_counters_say_nothing_where_events_were_lost() -> None:
     assert not list(agreement.counters(sample(1, 1), {"walk": records("walk", [])}))
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from rmapwatch.kernels.facts import Function
-from rmapwatch.lab.rules.counters import memory_stat, vmstat
+from rmapwatch.lab.rules.counters import memory_stat, migrated, vmstat
 from rmapwatch.probes.reclaim import CALLERS
 from rmapwatch.probes.sample import IsolationCounts, Sample, ShrunkCounts
 from samples import KERNEL, batch_counts, records, run, sample
@@ -106,3 +106,18 @@ def test_without_rstat_a_cpu_may_hold_some_back(reclaimed: int, agrees: bool) ->
     assert steal.agrees is agrees
     if agrees:
         assert steal.explained[0][1] == reclaimed - 12
+
+
+@pytest.mark.parametrize(("success", "fail"), [(211, 2), (210, 2), (211, 0)])
+def test_pages_moved_are_those_of_vmstat(success: int, fail: int) -> None:
+    told = {"pgmigrate_success": success, "pgmigrate_fail": fail}
+    rows = list(migrated(run({}, vmstat=told)))
+    assert [row.agrees for row in rows] == [success == 211, fail == 2]
+    assert [row.observed for row in rows] == [211, 2]
+
+
+def test_nothing_is_said_of_pages_that_are_not_reported() -> None:
+    silent = replace(sample(1, 1).migrations["syscall"], succeeded=None, failed=None)
+    for migrations in ({"syscall": silent}, {}):
+        seen = replace(sample(1, 1), migrations=migrations)
+        assert not list(migrated(run({}, sample=seen, vmstat={"pgmigrate_success": 211})))
