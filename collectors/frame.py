@@ -6,13 +6,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..probes.sample import Sample
-from . import failures, ksm, reclaim, walks
+from . import cow, failures, forks, ksm, reclaim, walks
 from .readings import (
     AgeReading,
     BatchReading,
+    BirthReading,
+    CloneReading,
+    CowReading,
+    CowTimeReading,
     DecisionReading,
     EventReading,
     FailureReading,
+    ForkReading,
     HandlerReading,
     IsolationReading,
     KsmReading,
@@ -51,6 +56,11 @@ class Frame:
     failures: list[FailureReading]
     handled: list[HandlerReading]
     signals: list[SignalReading]
+    forks: list[ForkReading]
+    births: list[BirthReading]
+    clones: list[CloneReading]
+    cow_faults: list[CowReading]
+    cow_times: list[CowTimeReading]
     probes: list[ProbeReading]
     events: list[EventReading]
 
@@ -83,6 +93,11 @@ def frame(sample: Sample, last: Sample | None = None) -> Frame:
         failures=failures.failures(sample, last),
         handled=failures.handled(sample, last),
         signals=failures.signals(sample, last),
+        forks=forks.steps(sample, last),
+        births=forks.births(sample, last),
+        clones=forks.clones(sample, last),
+        cow_faults=cow.faults(sample, last),
+        cow_times=cow.times(sample, last),
         probes=walks.probes(sample),
         events=walks.events(sample),
     )

@@ -8,7 +8,7 @@ one prefix, base units, `_total` for what only grows.
 from __future__ import annotations
 
 from .. import __version__
-from . import memory
+from . import fork, memory
 from .figures import (
     COUNTS,
     DURATIONS,
@@ -363,4 +363,6 @@ PROBES = (
     ),
 )
 
-METRICS: tuple[Metric, ...] = WALKS + REFERENCES + RECLAIM + memory.KSM + memory.FAILURES + PROBES
+METRICS: tuple[Metric, ...] = (
+    WALKS + REFERENCES + RECLAIM + memory.KSM + memory.FAILURES + fork.FORKS + fork.COW + PROBES
+)

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from ..kernels import changes
 from ..kernels.facts import Wanted
-from . import ksm, memory_failure, reclaim, rmap
+from . import cow, fork, ksm, memory_failure, reclaim, rmap
 from .spec import ProbePoint
 
-POINTS: tuple[ProbePoint, ...] = rmap.POINTS + reclaim.POINTS + ksm.POINTS + memory_failure.POINTS
-MEMBERS = rmap.MEMBERS + reclaim.MEMBERS + ksm.MEMBERS + memory_failure.MEMBERS
-BITS = rmap.BITS + reclaim.BITS
+POINTS: tuple[ProbePoint, ...] = (
+    rmap.POINTS + reclaim.POINTS + ksm.POINTS + memory_failure.POINTS + fork.POINTS + cow.POINTS
+)
+MEMBERS = (
+    rmap.MEMBERS
+    + reclaim.MEMBERS
+    + ksm.MEMBERS
+    + memory_failure.MEMBERS
+    + fork.MEMBERS
+    + cow.MEMBERS
+)
+BITS = rmap.BITS + reclaim.BITS + cow.BITS
 
 
 def names(steps: bool = False) -> tuple[str, ...]:
@@ -27,5 +36,5 @@ WANTED = changes.WANTED | Wanted(
     enums=frozenset(bit.enum for bit in BITS)
     | {"ttu_flags", *reclaim.REFERENCES_ENUMS, *memory_failure.ENUMS},
     tracepoints=frozenset(source.symbol for source in _SOURCES if source.is_event),
-    data_symbols=frozenset(rmap.DATA_SYMBOLS + reclaim.DATA_SYMBOLS),
+    data_symbols=frozenset(rmap.DATA_SYMBOLS + reclaim.DATA_SYMBOLS + fork.DATA_SYMBOLS),
 )

@@ -1,4 +1,4 @@
-"""The words of the state about KSM and memory failures, as they stand in a Sample. Pure."""
+"""The words of the state about KSM, memory failures, forks and copy on write, in a Sample. Pure."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Collection
 from typing import Any
 
 from ..kernels.facts import KernelFacts
-from . import ksm, memory_failure, state
+from . import cow, fork, ksm, memory_failure, state
 from .decode import call_counts
-from .sample import FailureCounts, KsmCounts
+from .sample import CloneCounts, CowCounts, FailureCounts, ForkCounts, KsmCounts
 
 
 def counts(block: state.Block, attached: Collection[str], facts: KernelFacts) -> dict[str, Any]:
@@ -17,6 +17,8 @@ def counts(block: state.Block, attached: Collection[str], facts: KernelFacts) ->
     return {
         "ksm": ksm_counts(block, attached) if "ksm_append" in attached else None,
         "failures": failure_counts(block, facts) if "memory_failure" in attached else None,
+        "forks": fork_counts(block, attached) if "copy_process" in attached else None,
+        "cow": cow_counts(block, attached) if "cow" in attached else None,
     }
 
 
@@ -66,3 +68,55 @@ def _actions(block: state.Block, facts: KernelFacts) -> dict[tuple[str, str], in
         for (number, result), count in zip(keys, counts, strict=True)
         if number in types
     }
+
+
+def fork_counts(block: state.Block, attached: Collection[str]) -> ForkCounts:
+    """Return what forks took; the steps of them that are watched."""
+    errors = itertools.product(fork.FAILING, fork.ERRORS)
+    return ForkCounts(
+        steps={
+            step: call_counts(block.inner("forks", number))
+            for number, step in enumerate(fork.STEPS)
+            if step in attached
+        },
+        errors={
+            key: count
+            for key, count in zip(errors, block.array("fork_errors"), strict=True)
+            if key[0] in attached
+        },
+        clones={
+            cloner: _clone_counts(block.inner("clones", number))
+            for number, cloner in enumerate(fork.CLONERS)
+            if "anon_vma_clone" in attached
+        },
+        vmas=block["fork_vmas"],
+        pages=None if block["fork_unsummed"] else block["fork_pages"],
+    )
+
+
+def _clone_counts(cell: state.Block) -> CloneCounts:
+    return CloneCounts(
+        cell["calls"],
+        cell["ns"],
+        cell.array("ns_slots"),
+        cell["links"],
+        cell.array("links_slots"),
+    )
+
+
+def cow_counts(block: state.Block, attached: Collection[str]) -> CowCounts:
+    """Return what became of writes to write-protected pages."""
+    told = [name for name in cow.OUTCOMES if name != "moved" or "cow_move" in attached]
+    keys = itertools.product(cow.PAGES, cow.OUTCOMES)
+    return CowCounts(
+        faults={
+            key: count
+            for key, count in zip(keys, block.array("cow_pages"), strict=True)
+            if key[1] in told
+        },
+        calls={
+            name: call_counts(block.inner("cows", number))
+            for number, name in enumerate(cow.OUTCOMES)
+            if name in told
+        },
+    )

@@ -14,7 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from .cow import OUTCOMES
+from .cow import PAGES as COW_PAGES
 from .events import EVENTS
+from .fork import CLONERS, ERRORS, FAILING, STEPS
 from .ksm import PAGES, SWAPINS
 from .memory_failure import CODES, HANDLERS, TYPES
 from .memory_failure import RESULTS as ACTION_RESULTS
@@ -35,7 +38,21 @@ LRUS = ("anon", "file")
 ASKED_BY = ("shrink_active_list", "shrink_list")
 """The two callers of the reference check, told apart by its argument `is_locked`."""
 
-SECTIONS = ("walk", "batch", "shrink", "age", "reclaim", "remove", "failure", "collect")
+SECTIONS = (
+    "walk",
+    "batch",
+    "shrink",
+    "age",
+    "reclaim",
+    "remove",
+    "failure",
+    "collect",
+    "fork",
+    "mmap",
+    "vma",
+    "clone",
+    "cow",
+)
 """What a thread can be inside of at once, one of each."""
 
 
@@ -98,6 +115,13 @@ def structs(probes: Sequence[str]) -> dict[str, tuple[Field, ...]]:
             Field("reclaimed_exceeds"),
         ),
         "call_cell": (Field("calls"), Field("ns"), Field("ns_slots", SLOTS)),
+        "clone_cell": (
+            Field("calls"),
+            Field("ns"),
+            Field("ns_slots", SLOTS),
+            Field("links"),
+            Field("links_slots", SLOTS),
+        ),
         "isolation_cell": (Field("isolations"), Field("scanned"), Field("taken")),
         "shrunk_cell": (Field("lists"), Field("scanned"), Field("reclaimed")),
         "deactivation_cell": (
@@ -126,6 +150,14 @@ def structs(probes: Sequence[str]) -> dict[str, tuple[Field, ...]]:
             Field("collects", 1, "call_cell"),
             Field("actions", TYPES * len(ACTION_RESULTS)),
             Field("signals", len(CODES)),
+            Field("forks", len(STEPS), "call_cell"),
+            Field("fork_errors", len(FAILING) * len(ERRORS)),
+            Field("fork_vmas"),
+            Field("fork_pages"),
+            Field("fork_unsummed"),
+            Field("clones", len(CLONERS), "clone_cell"),
+            Field("cows", len(OUTCOMES), "call_cell"),
+            Field("cow_pages", len(COW_PAGES) * len(OUTCOMES)),
             Field("stray_steps"),
             Field("produced", len(EVENTS)),
             Field("lost", len(EVENTS)),
@@ -177,6 +209,23 @@ def structs(probes: Sequence[str]) -> dict[str, tuple[Field, ...]]:
             Field("victims"),
             Field("collect_start"),
             Field("collect_ns"),
+            Field("fork_start"),
+            Field("fork_shares"),
+            Field("fork_linked"),
+            Field("fork_links"),
+            Field("fork_longest"),
+            Field("fork_cut"),
+            Field("fork_anon_ns"),
+            Field("fork_copy_ns"),
+            Field("mmap_start"),
+            Field("vma_start"),
+            Field("clone_start"),
+            Field("clone_vma"),
+            Field("vmf"),
+            Field("cow_pfn"),
+            Field("cow_page"),
+            Field("cow_moved"),
+            Field("cow_start"),
         ),
         "control": (Field("events"), Field("steps"), Field("looks")),
     }

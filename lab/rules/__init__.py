@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
-from . import fork_storm, ksm, memory_failure, reclaim
+from . import cow, fork, fork_storm, ksm, memory_failure, reclaim
 from .row import Agreement, Run
 
 OF_SCENARIO: Mapping[str, Callable[[Run], Iterator[Agreement]]] = MappingProxyType(
@@ -19,5 +19,7 @@ OF_SCENARIO: Mapping[str, Callable[[Run], Iterator[Agreement]]] = MappingProxyTy
         "ksm_stall": ksm.ksm_stall,
         "hwpoison": memory_failure.hwpoison,
         "soft_offline": memory_failure.soft_offline,
+        "fork_dup": fork.fork_dup,
+        "cow_reuse": cow.cow_reuse,
     }
 )

@@ -21,6 +21,7 @@ AT_LEAST = {
     "file-stream": RECLAIM,
     "working-set": RECLAIM,
     "ksm-stall": {"walk": 2, "ksm": 31},
+    "cow-reuse": {"walk": 76, "fork": 5, "cow": 400},
     "hwpoison": {"walk": 500, "memory_failure": 15, "signal": 41},
 }
 
