@@ -207,7 +207,9 @@ EVENTS: dict[str, tuple[EventField, ...]] = {
         EventField("copy_ns", "u64", "of that, to copy page tables", unit="ns"),
         EventField("child", "u32", "process that is born, if one is; 0 unknown", unknown=0),
         EventField("returned", "s32", "0 or a negative errno"),
-        EventField("vmas", "s32", "VMAs that the child is born with; -1 unknown", unknown=NOT_KNOWN),
+        EventField(
+            "vmas", "s32", "VMAs that the child is born with; -1 unknown", unknown=NOT_KNOWN
+        ),
         EventField("linked", "u32", "of those, linked to anon_vmas of the parent"),
         EventField(
             "links",

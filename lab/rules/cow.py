@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...kernels.semantics import Cow, Semantics, semantics_of
+from ...kernels.semantics import Cow, Semantics
 from ...model.cow import CowOutcome, WpPage, do_wp_page
 from ...model.scenarios import last_sharer
 from ...probes import cow
@@ -28,7 +28,7 @@ _NO_ANON = WpPage(anon=False)
 
 def cow_reuse(run: Run) -> Iterator[Agreement]:
     """Yield: each write is copied or done in place as the model says, and moves the page or not."""
-    semantics, groups = semantics_of(run.kernel), run.ledger["groups"]
+    semantics, groups = run.semantics, run.ledger["groups"]
     for group in groups:
         yield from _group(run, group, _foretold(semantics, group, run.ledger["children"]))
     yield _copies_of_all(run)

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...kernels.semantics import semantics_of
 from ...model.scenarios import chains_copied
 from .row import Agreement, Run, equal, none_of, untold
 
@@ -64,7 +63,7 @@ def _copied(ledger: Mapping[str, Any]) -> Iterator[Agreement]:
 
 def _generations(run: Run) -> Iterator[Agreement]:
     """Yield: the longest chain that each generation's fork copies, and who maps the page."""
-    forks, ledger, semantics = run.records["fork"], run.ledger, semantics_of(run.kernel)
+    forks, ledger, semantics = run.records["fork"], run.ledger, run.semantics
     for which, how in (("alive", "live on"), ("gone", "are gone")):
         children = ledger[which]
         chains = chains_copied(semantics, len(children), alive=which == "alive")

@@ -646,13 +646,13 @@ int fentry_page_mkclean_one(u64 *ctx)
 int fexit_anon_vma_interval_tree_iter_first(u64 *ctx)
 {
 	struct args a = { .probe = 7 };
-	a.ret = ctx[3];
+	bpf_probe_read_kernel(&a.ret, 8, &ctx[3]);
 	return look(&a);
 }
 int fexit_anon_vma_interval_tree_iter_next(u64 *ctx)
 {
 	struct args a = { .probe = 8 };
-	a.ret = ctx[3];
+	bpf_probe_read_kernel(&a.ret, 8, &ctx[3]);
 	return look(&a);
 }
 int fexit_page_referenced(u64 *ctx)
@@ -838,7 +838,7 @@ int fexit_ksm_might_need_to_copy(u64 *ctx)
 {
 	struct args a = { .probe = 28 };
 	bpf_probe_read_kernel(&a.folio, 8, &ctx[0]);
-	a.ret = ctx[3];
+	bpf_probe_read_kernel(&a.ret, 8, &ctx[3]);
 	return ksm_swapin(&a);
 }
 int fentry_memory_failure(u64 *ctx)
@@ -930,7 +930,7 @@ int fexit_copy_process(u64 *ctx)
 {
 	struct args a = { .probe = 37 };
 	bpf_probe_read_kernel(&a.clone_args, 8, &ctx[3]);
-	a.ret = ctx[4];
+	bpf_probe_read_kernel(&a.ret, 8, &ctx[4]);
 	return fork_exit(&a);
 }
 int fentry_anon_vma_fork(u64 *ctx)

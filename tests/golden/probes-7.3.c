@@ -670,13 +670,13 @@ int fentry_page_mkclean_one(u64 *ctx)
 int fexit_anon_rmap_tree_iter_first(u64 *ctx)
 {
 	struct args a = { .probe = 9 };
-	a.ret = ctx[3];
+	bpf_probe_read_kernel(&a.ret, 8, &ctx[3]);
 	return look(&a);
 }
 int fexit_anon_rmap_tree_iter_next(u64 *ctx)
 {
 	struct args a = { .probe = 10 };
-	a.ret = ctx[3];
+	bpf_probe_read_kernel(&a.ret, 8, &ctx[3]);
 	return look(&a);
 }
 int fexit_folio_referenced(u64 *ctx)
@@ -878,7 +878,7 @@ int fexit_ksm_might_need_to_copy(u64 *ctx)
 {
 	struct args a = { .probe = 32 };
 	bpf_probe_read_kernel(&a.folio, 8, &ctx[0]);
-	a.ret = ctx[3];
+	bpf_probe_read_kernel(&a.ret, 8, &ctx[3]);
 	return ksm_swapin(&a);
 }
 int fentry_memory_failure(u64 *ctx)
@@ -960,7 +960,7 @@ int fexit_copy_process(u64 *ctx)
 {
 	struct args a = { .probe = 40 };
 	bpf_probe_read_kernel(&a.clone_args, 8, &ctx[3]);
-	a.ret = ctx[4];
+	bpf_probe_read_kernel(&a.ret, 8, &ctx[4]);
 	return fork_exit(&a);
 }
 int fentry_dup_mmap(u64 *ctx)
