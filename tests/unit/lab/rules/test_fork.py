@@ -27,8 +27,8 @@ LEDGER = {
 }
 FAILED = {"tgid": 100, "returned": -12, "vmas": -1, "pages": -1}
 FORKS = [
-    {"child": 101, "vmas": 10, "linked": 4, "links": 4, "longest": 1, "pages": 40},
-    {"child": 102, "vmas": 46, "linked": 16, "links": 16, "longest": 1, "pages": 100},
+    {"tgid": 100, "child": 101, "vmas": 10, "linked": 4, "links": 4, "longest": 1, "pages": 40},
+    {"tgid": 100, "child": 102, "vmas": 46, "linked": 16, "links": 16, "longest": 1, "pages": 100},
     *({"child": 201 + n, "longest": 1 + n} for n in range(4)),
     *({"child": 301 + n, "longest": min(1 + n, 3)} for n in range(4)),
     FAILED,
