@@ -6,13 +6,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..probes.sample import Sample
-from . import failures, ksm, moves, reclaim, walks
+from . import cow, failures, forks, ksm, moves, reclaim, walks
 from .readings import (
     AgeReading,
     BatchReading,
+    BirthReading,
+    CloneReading,
+    CowReading,
+    CowTimeReading,
     DecisionReading,
     EventReading,
     FailureReading,
+    ForkReading,
     HandlerReading,
     IsolationReading,
     KsmReading,
@@ -55,6 +60,11 @@ class Frame:
     signals: list[SignalReading]
     migrations: list[MigrationReading]
     lock_waits: list[LockReading]
+    forks: list[ForkReading]
+    births: list[BirthReading]
+    clones: list[CloneReading]
+    cow_faults: list[CowReading]
+    cow_times: list[CowTimeReading]
     probes: list[ProbeReading]
     events: list[EventReading]
 
@@ -89,6 +99,11 @@ def frame(sample: Sample, last: Sample | None = None) -> Frame:
         signals=failures.signals(sample, last),
         migrations=moves.migrations(sample, last),
         lock_waits=moves.lock_waits(sample, last),
+        forks=forks.steps(sample, last),
+        births=forks.births(sample, last),
+        clones=forks.clones(sample, last),
+        cow_faults=cow.faults(sample, last),
+        cow_times=cow.times(sample, last),
         probes=walks.probes(sample),
         events=walks.events(sample),
     )

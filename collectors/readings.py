@@ -177,6 +177,21 @@ class MigrationReading:
 
 
 @dataclass(frozen=True)
+class ForkReading:
+    """
+    A step of forks over a window: `copy_process` is the whole of a fork, the others lie inside it.
+
+    ``errors``: calls that failed.
+    """
+
+    step: str
+    calls: int
+    errors: int
+    seconds: float
+    p99: float | None
+
+
+@dataclass(frozen=True)
 class LockReading:
     """Waits over a window for a lock of the reverse map, and how long they took."""
 
@@ -184,6 +199,53 @@ class LockReading:
     mode: str
     during: str
     waits: int
+    seconds: float
+    p99: float | None
+
+
+@dataclass(frozen=True)
+class BirthReading:
+    """
+    What children were born with over a window.
+
+    ``pages``: with swap entries; None where they could not be summed.
+    """
+
+    vmas: int
+    pages: int | None
+
+
+@dataclass(frozen=True)
+class CloneReading:
+    """
+    Chains of anon_vmas copied over a window, by fork, or by another that makes a VMA of a VMA.
+
+    ``links``: what they were long, together; ``links_p99``: what 99 % of them do not exceed.
+    """
+
+    cloner: str
+    calls: int
+    links: int
+    links_p99: float | None
+    seconds: float
+    p99: float | None
+
+
+@dataclass(frozen=True)
+class CowReading:
+    """Writes to write-protected pages over a window: what was mapped, and what became of it."""
+
+    page: str
+    outcome: str
+    faults: int
+
+
+@dataclass(frozen=True)
+class CowTimeReading:
+    """Wall time over a window of writes to write-protected pages, by what became of them."""
+
+    outcome: str
+    faults: int
     seconds: float
     p99: float | None
 

@@ -8,7 +8,7 @@ one prefix, base units, `_total` for what only grows.
 from __future__ import annotations
 
 from .. import __version__
-from . import memory
+from . import fork, memory
 from .figures import (
     COUNTS,
     DURATIONS,
@@ -371,5 +371,7 @@ METRICS: tuple[Metric, ...] = (
     *memory.FAILURES,
     *memory.MIGRATION,
     *memory.LOCKS,
+    *fork.FORKS,
+    *fork.COW,
     *PROBES,
 )

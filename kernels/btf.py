@@ -126,8 +126,13 @@ class Btf:
             offset = base + bits // 8
             if name:
                 yield self._string(name), offset
-            elif self._kind(inner) in (_STRUCT, _UNION):
+            elif self._kind(inner := self._unqualified(inner)) in (_STRUCT, _UNION):
                 yield from self._members(inner, offset)
+
+    def _unqualified(self, type_id: int) -> int:
+        while self._kind(type_id) in _QUALIFIERS:
+            type_id = self._words[self._at[type_id] + 2]
+        return type_id
 
     def enums(self, names: Iterable[str]) -> dict[str, dict[str, int]]:
         """Return enumerator -> value of those of `names` that BTF knows."""

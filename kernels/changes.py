@@ -122,6 +122,13 @@ DEFINED = {
     "PTE_PFN_MASK": Defined((1 << 52) - (1 << 12), "arch/x86/include/asm/pgtable_types.h"),
     "BUS_MCEERR_AR": Defined(4, "include/uapi/asm-generic/siginfo.h"),
     "BUS_MCEERR_AO": Defined(5, "include/uapi/asm-generic/siginfo.h"),
+    "VM_SHARED": Defined(1 << 3, "include/linux/mm.h"),
+    "PAGE_PRESENT": Defined(1 << 0, "_PAGE_PRESENT of arch/x86/include/asm/pgtable_types.h"),
+    "PAGE_RW": Defined(1 << 1, "_PAGE_RW of arch/x86/include/asm/pgtable_types.h"),
+    "CLONE_VM": Defined(1 << 8, "include/uapi/linux/sched.h"),
+    "NR_MM_COUNTERS": Defined(4, "include/linux/mm_types_task.h"),
+    "ENOMEM": Defined(12, "include/uapi/asm-generic/errno-base.h"),
+    "EAGAIN": Defined(11, "include/uapi/asm-generic/errno-base.h"),
 }
 
 
@@ -492,6 +499,13 @@ CHANGES = table(
             since="v6.7",
             # No trace of its own; KSM's smart scan came with the same release.
             seen_by=has_file("/sys/kernel/mm/ksm/smart_scan"),
+        ),
+        Change(
+            "folio_move_anon_rmap",
+            commit="",
+            subject="mm/rmap: convert page_move_anon_rmap() to folio_move_anon_rmap()",
+            since="v6.7",
+            seen_by=has_function("folio_move_anon_rmap"),
         ),
         Change(
             "large_folios_not_reused",

@@ -65,7 +65,9 @@ def run_all(
     """
     say("compiling and attaching the probes")
     steps = any(scenario.steps for scenario in scenarios)
-    attached = session.start(replace(SESSION, probes=catalogue.names(steps)))
+    # Events are asked for by each run, so that none is told from before it.
+    request = replace(SESSION, probes=catalogue.names(steps), events=())
+    attached = session.start(request)
     there, results = guest.lrus(), []
     for scenario, program in zip(scenarios, programs, strict=True):
         for chosen in _lrus(scenario, there, lru):

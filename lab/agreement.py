@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..probes import ksm, rmap
+from ..probes import cow, ksm, rmap
 from ..probes.sample import Sample
 from . import rules
 from .rules import counters as kernel_counters
@@ -25,6 +25,8 @@ def every_rule(run: Run, scenario_rules: str) -> list[Agreement]:
         *counters(run.sample, run.records),
         *pages_of_ksm(run.sample, run.records),
         *moves_and_waits(run.sample, run.records),
+        *forks(run.sample, run.records),
+        *writes(run.sample, run.records),
         *batches(run.sample),
         *kernel_counters.vmstat(run),
         *kernel_counters.migrated(run),
@@ -95,6 +97,36 @@ def moves_and_waits(sample: Sample, records: Records) -> Iterator[Agreement]:
         if counted and not sample.events[event].lost:
             rule = f"{name}: counted = told by events"
             yield equal(rule, "calls", sum(counted), len(records[event]))
+
+
+def forks(sample: Sample, records: Records) -> Iterator[Agreement]:
+    """Yield: forks, and what children were born with, are what events tell, where none is lost."""
+    if sample.forks is None or sample.events["fork"].lost:
+        return
+    told = records["fork"]
+    calls = sample.forks.steps["copy_process"].calls
+    yield equal("forks: counted = told by events", "forks", calls, len(told))
+    vmas = int(told["vmas"][told["vmas"] >= 0].sum())
+    yield equal("VMAs of children: counted = told", "VMAs", sample.forks.vmas, vmas)
+    if sample.forks.pages is not None:
+        pages = int(told["pages"][told["pages"] >= 0].sum())
+        yield equal("pages of children: counted = told", "pages", sample.forks.pages, pages)
+    if "fork" in sample.forks.clones:
+        chains = sample.forks.clones["fork"].calls
+        yield equal("chains copied: counted = told", "chains", chains, int(told["linked"].sum()))
+
+
+def writes(sample: Sample, records: Records) -> Iterator[Agreement]:
+    """Yield: writes to write-protected pages are what events tell, where none is lost."""
+    if sample.cow is None or sample.events["cow"].lost:
+        return
+    told = records["cow"]
+    for (page, outcome), counted in sample.cow.faults.items():
+        ours = told["page"] == cow.PAGES.index(page)
+        seen = int((ours & (told["outcome"] == cow.OUTCOMES.index(outcome))).sum())
+        if counted or seen:
+            rule = f"writes to {page} pages, {outcome}: counted = told by events"
+            yield equal(rule, "writes", counted, seen)
 
 
 def batches(sample: Sample) -> Iterator[Agreement]:

@@ -178,6 +178,24 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                     "short": Form(("--hogs", "2", "--pages", "31", "--duration", "1", *_ON_DISK))
                 },
             ),
+            Scenario(
+                name="fork-dup",
+                summary="forks without and with 58 VMAs, over 11 generations, and 3 that fail",
+                seed_rows=(3, 9),
+                workload="fork_dup",
+                arguments=("--pages", "19", "--generations", "11", "--failures", "3"),
+                endless=("--duration", "86400"),
+                rules="fork_dup",
+            ),
+            Scenario(
+                name="cow-reuse",
+                summary="writes to pages of 7 histories, copied, or done in place by one owner",
+                seed_rows=(2, 9),
+                workload="cow_reuse",
+                arguments=("--children", "5", "--shared", "101", "--last", "31"),
+                endless=("--duration", "86400"),
+                rules="cow_reuse",
+            ),
         )
     }
 )

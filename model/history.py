@@ -260,9 +260,19 @@ def _fork(machine: Machine, op: Fork) -> None:
             _copy_page_range(vma, pvma)
 
 
+def vma_needs_copy(vma: Vma) -> bool:
+    """
+    Return whether fork copies the page tables of a parent's VMA.
+
+    Since v2.6.14 what a fault can fill again is left out. Source: mm/memory.c. Not modelled: VMAs
+    of frames without a struct page and of userfaultfd, which are always copied.
+    """
+    return vma.anon_vma is not None
+
+
 def _copy_page_range(vma: Vma, pvma: Vma) -> None:
-    """Map the parent's anonymous pages in the child, both write-protected; files fault again."""
-    if pvma.anon_vma is None:
+    """Map the parent's pages in the child, both write-protected, where fork copies them."""
+    if not vma_needs_copy(pvma):
         return
     for offset, page in pvma.table.items():
         _map_page(vma, offset, page)

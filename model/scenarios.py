@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..kernels.semantics import Semantics
 from . import cow, ksm, mapcount, rmap
-from .history import Fork, Map, Merge, Operation, Write, replay
+from .history import Exit, Fork, Map, Merge, Operation, Write, replay
 from .rmap import Op
 
 # The ops of a walk over anonymous and KSM pages.
@@ -46,6 +46,22 @@ def last_sharer(semantics: Semantics, children: int) -> LastSharer:
         for op in (Op.REFERENCE, Op.RESTORE)
     )
     return LastSharer(cow.do_wp_page(semantics, fault), *reference, *restore)
+
+
+def chains_copied(semantics: Semantics, generations: int, alive: bool) -> list[int]:
+    """
+    Return the links to anon_vmas that each fork copies for one VMA, the first fork first.
+
+    Each child forks the next, while its parent lives on, or (not `alive`) after that has gone; the
+    process that began lives.
+    """
+    ops, copied = forked(0), []
+    for child in range(1, generations + 1):
+        if not alive and child > 2:
+            ops.append(Exit(child - 2))
+        copied.append(len(replay(semantics, ops).vma(child - 1).chain))
+        ops.append(Fork(child - 1, child))
+    return copied
 
 
 def ksm_walks(semantics: Semantics, sharers: int, forks: int, scanned: bool) -> dict[Op, int]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from ..kernels import changes
 from ..kernels.facts import Wanted
-from . import ksm, locks, memory_failure, migrate, reclaim, rmap
+from . import cow, fork, ksm, locks, memory_failure, migrate, reclaim, rmap
 from .spec import ProbePoint
 
-_PATHS = (rmap, reclaim, ksm, memory_failure, migrate, locks)
+_PATHS = (rmap, reclaim, ksm, memory_failure, migrate, locks, fork, cow)
 
 POINTS: tuple[ProbePoint, ...] = tuple(point for path in _PATHS for point in path.POINTS)
 MEMBERS = tuple(member for path in _PATHS for member in path.MEMBERS)
-BITS = rmap.BITS + reclaim.BITS
+BITS = rmap.BITS + reclaim.BITS + cow.BITS
 
 
 def names(steps: bool = False) -> tuple[str, ...]:
@@ -29,5 +29,5 @@ WANTED = changes.WANTED | Wanted(
     enums=frozenset(bit.enum for bit in BITS)
     | {"ttu_flags", *reclaim.REFERENCES_ENUMS, *memory_failure.ENUMS, *migrate.ENUMS},
     tracepoints=frozenset(source.symbol for source in _SOURCES if source.is_event),
-    data_symbols=frozenset(rmap.DATA_SYMBOLS + reclaim.DATA_SYMBOLS),
+    data_symbols=frozenset(rmap.DATA_SYMBOLS + reclaim.DATA_SYMBOLS + fork.DATA_SYMBOLS),
 )

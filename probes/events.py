@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from .cow import OUTCOMES
+from .cow import PAGES as COW_PAGES
 from .ksm import WHAT
 from .locks import DURING, LOCKS, MODES
 from .memory_failure import CODES, HANDLERS
@@ -247,6 +249,45 @@ EVENTS: dict[str, tuple[EventField, ...]] = {
         EventField("mode", "u8", "what for", names=MODES),
         EventField("during", "u8", "inside of what", names=DURING),
         EventField("comm", "char", "the thread's name", count=16),
+    ),
+    "fork": (
+        EventField(
+            "pages",
+            "s64",
+            "pages and swap entries that the child is born with; -1 unknown",
+            unknown=NOT_KNOWN,
+        ),
+        EventField("ns", "u64", "wall time, time off the CPU included", unit="ns"),
+        EventField("anon_vma_ns", "u64", "of that, to link VMAs to anon_vmas", unit="ns"),
+        EventField("copy_ns", "u64", "of that, to copy page tables", unit="ns"),
+        EventField("child", "u32", "process that is born, if one is; 0 unknown", unknown=0),
+        EventField("returned", "s32", "0 or a negative errno"),
+        EventField(
+            "vmas", "s32", "VMAs that the child is born with; -1 unknown", unknown=NOT_KNOWN
+        ),
+        EventField("linked", "u32", "of those, linked to anon_vmas of the parent"),
+        EventField(
+            "links",
+            "s32",
+            "links to anon_vmas that were copied; -1 where the end of a chain was not seen",
+            unknown=NOT_KNOWN,
+        ),
+        EventField(
+            "longest",
+            "s32",
+            "of those, of one VMA at most; -1 where the end of a chain was not seen",
+            unknown=NOT_KNOWN,
+        ),
+    ),
+    "cow": (
+        EventField("pfn", "u64", "frame that was mapped and write-protected"),
+        EventField(
+            "pfn_after", "u64", "frame mapped in the end; all ones where not seen", unknown=ALL_ONES
+        ),
+        EventField("address", "u64", "the page's address in that process"),
+        EventField("ns", "u64", "wall time, time off the CPU included", unit="ns"),
+        EventField("page", "u8", "what was mapped", names=COW_PAGES),
+        EventField("outcome", "u8", "what became of it", names=OUTCOMES),
     ),
 }
 

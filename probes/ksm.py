@@ -4,7 +4,8 @@ KSM (mm/ksm.c): what ksmd merges and lets go, what writes break, what swap-ins c
 Scanning itself is inlined into ksmd's main loop. A pass begins where ksmd calls
 `lru_add_drain_all`; its end is reported by kernels that have `ksm:ksm_stop_scan`. What ksmd
 calls before it sleeps would tell it everywhere, but the scheduler calls that too, and attaching to
-such a function while all CPUs run through it has crashed a 6.1 kernel.
+such a function while all CPUs run through it has crashed a 6.1 kernel. Writes to KSM pages are seen
+with all others, in `cow`.
 """
 
 from __future__ import annotations
@@ -91,15 +92,6 @@ POINTS = (
         overhead="One program per KSM page that is gone.",
     ),
     ProbePoint(
-        name="ksm_cow",
-        summary="A write to a KSM page, which takes a copy.",
-        kernel_source="mm/memory.c",
-        sources=(Source("do_wp_page", {"vmf": 0}),),
-        entry="ksm_cow(&a)",
-        metrics=_PAGES,
-        overhead="One program per write to a page that is write-protected.",
-    ),
-    ProbePoint(
         name="ksm_swapin",
         summary="Can a page that was swapped in be mapped here as it is, or only a copy of it?",
         kernel_source="mm/ksm.c",
@@ -117,8 +109,6 @@ MEMBERS = (
     Member(
         "NODE_LENGTH", (("ksm_stable_node", "rmap_hlist_len"), ("stable_node", "rmap_hlist_len"))
     ),
-    Member("VMF_ORIG_PTE", (("vm_fault", "orig_pte"),)),
-    Member("PAGE_HEAD", (("page", "compound_head"), ("page", "compound_info"))),
 )
 
-DEFINES = ("STABLE_FLAG", "PAGE_MAPPING_KSM", "PTE_PFN_MASK")
+DEFINES = ("STABLE_FLAG",)

@@ -1,6 +1,6 @@
 """
-The words of the state about KSM, memory failures, migration and waits for locks, as they stand in a
-Sample. Pure.
+The words of the state about KSM, memory failures, migration, waits for locks, forks and copy on
+write, as they stand in a Sample. Pure.
 """
 
 from __future__ import annotations
@@ -10,9 +10,17 @@ from collections.abc import Collection
 from typing import Any
 
 from ..kernels.facts import KernelFacts
-from . import ksm, locks, memory_failure, migrate, state
+from . import cow, fork, ksm, locks, memory_failure, migrate, state
 from .decode import call_counts
-from .sample import CallCounts, FailureCounts, KsmCounts, MigrationCounts
+from .sample import (
+    CallCounts,
+    CloneCounts,
+    CowCounts,
+    FailureCounts,
+    ForkCounts,
+    KsmCounts,
+    MigrationCounts,
+)
 
 
 def counts(block: state.Block, attached: Collection[str], facts: KernelFacts) -> dict[str, Any]:
@@ -22,6 +30,8 @@ def counts(block: state.Block, attached: Collection[str], facts: KernelFacts) ->
         "failures": failure_counts(block, facts) if "memory_failure" in attached else None,
         "migrations": migration_counts(block, attached, facts),
         "lock_waits": lock_waits(block, attached),
+        "forks": fork_counts(block, attached) if "copy_process" in attached else None,
+        "cow": cow_counts(block, attached) if "cow" in attached else None,
     }
 
 
@@ -109,3 +119,55 @@ def lock_waits(
         for number, (lock, mode, during) in enumerate(keys)
         if f"lock_{mode}" in attached and (mode, during) != ("write", "walk")
     }
+
+
+def fork_counts(block: state.Block, attached: Collection[str]) -> ForkCounts:
+    """Return what forks took; the steps of them that are watched."""
+    errors = itertools.product(fork.FAILING, fork.ERRORS)
+    return ForkCounts(
+        steps={
+            step: call_counts(block.inner("forks", number))
+            for number, step in enumerate(fork.STEPS)
+            if step in attached
+        },
+        errors={
+            key: count
+            for key, count in zip(errors, block.array("fork_errors"), strict=True)
+            if key[0] in attached
+        },
+        clones={
+            cloner: _clone_counts(block.inner("clones", number))
+            for number, cloner in enumerate(fork.CLONERS)
+            if "anon_vma_clone" in attached
+        },
+        vmas=block["fork_vmas"],
+        pages=None if block["fork_unsummed"] else block["fork_pages"],
+    )
+
+
+def _clone_counts(cell: state.Block) -> CloneCounts:
+    return CloneCounts(
+        cell["calls"],
+        cell["ns"],
+        cell.array("ns_slots"),
+        cell["links"],
+        cell.array("links_slots"),
+    )
+
+
+def cow_counts(block: state.Block, attached: Collection[str]) -> CowCounts:
+    """Return what became of writes to write-protected pages."""
+    told = [name for name in cow.OUTCOMES if name != "moved" or "cow_move" in attached]
+    keys = itertools.product(cow.PAGES, cow.OUTCOMES)
+    return CowCounts(
+        faults={
+            key: count
+            for key, count in zip(keys, block.array("cow_pages"), strict=True)
+            if key[1] in told
+        },
+        calls={
+            name: call_counts(block.inner("cows", number))
+            for number, name in enumerate(cow.OUTCOMES)
+            if name in told
+        },
+    )

@@ -166,6 +166,52 @@ class MigrationCounts:
 
 
 @dataclass(frozen=True)
+class CloneCounts:
+    """
+    Chains of anon_vmas copied from one VMA to another, and the wall time of it.
+
+    ``links``: of the chains whose length is known, as many as ``links_slots`` counts: those of
+    calls that failed are not, nor chains longer than `probes.fork.CHAIN_LIMIT`.
+    """
+
+    calls: int
+    ns: int
+    ns_slots: tuple[int, ...]
+    links: int
+    links_slots: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ForkCounts:
+    """
+    Forks that copy memory: new threads are none. Steps that this kernel does not show are absent.
+
+    ``steps`` by `probes.fork.STEPS`; ``errors`` by (step, error), of what failed; ``clones`` by
+    `probes.fork.CLONERS`. ``vmas`` and ``pages``: what children were born with, swap entries
+    included; None where the pages of a fork could not be summed.
+    """
+
+    steps: Mapping[str, CallCounts]
+    errors: Mapping[tuple[str, str], int]
+    clones: Mapping[str, CloneCounts]
+    vmas: int
+    pages: int | None
+
+
+@dataclass(frozen=True)
+class CowCounts:
+    """
+    Writes to write-protected pages: ``faults`` by (page, outcome), ``calls`` by outcome
+    (`probes.cow.PAGES`, `probes.cow.OUTCOMES`).
+
+    Without the probe `cow_move`, "moved" is absent, and what moved is among the reused.
+    """
+
+    faults: Mapping[tuple[str, str], int]
+    calls: Mapping[str, CallCounts]
+
+
+@dataclass(frozen=True)
 class EventCounts:
     """Events of one type: produced by the probes, lost for want of room, received by the reader."""
 
@@ -193,9 +239,9 @@ class Sample:
     memory) by reclaimer; ``ages`` (calls that make pages older) by ager. What the kernel reports by
     itself, empty or None where that is not watched: ``isolations`` by (algorithm, list), ``shrunk``
     by algorithm, ``deactivation``. ``runs`` by probe since it was attached, empty unless the kernel
-    counts them (sysctl kernel.bpf_stats_enabled). ``ksm`` and ``failures`` are None where they are
-    not watched. ``migrations`` by reason, as the kernel names it, in small letters; ``lock_waits``
-    by (lock, mode, inside of what); both empty where they are not watched.
+    counts them (sysctl kernel.bpf_stats_enabled). ``ksm``, ``failures``, ``forks`` and ``cow`` are
+    None where they are not watched. ``migrations`` by reason, as the kernel names it, in small
+    letters; ``lock_waits`` by (lock, mode, inside of what); both empty where they are not watched.
     """
 
     time_ns: int
@@ -221,3 +267,5 @@ class Sample:
     failures: FailureCounts | None = None
     migrations: Mapping[str, MigrationCounts] = field(default_factory=dict)
     lock_waits: Mapping[tuple[str, str, str], CallCounts] = field(default_factory=dict)
+    forks: ForkCounts | None = None
+    cow: CowCounts | None = None

@@ -10,7 +10,19 @@ from pathlib import Path
 from ..errors import NothingAttachedError
 from ..kernels.changes import DEFINED
 from ..kernels.facts import KernelFacts
-from . import catalogue, events, ksm, locks, memory_failure, migrate, reclaim, rmap, state
+from . import (
+    catalogue,
+    cow,
+    events,
+    fork,
+    ksm,
+    locks,
+    memory_failure,
+    migrate,
+    reclaim,
+    rmap,
+    state,
+)
 from .resolve import Candidate
 from .spec import Bit, Member, Op
 
@@ -51,6 +63,8 @@ ARGUMENTS = (
     "failed",
     "split",
     "lock",
+    "clone_args",
+    "vma",
     "ret",
 )
 """The normalised arguments: every handler gets these, filled where the function has them."""
@@ -66,6 +80,8 @@ HANDLERS = (
     "memory_failure.bpf.c",
     "migrate.bpf.c",
     "locks.bpf.c",
+    "fork.bpf.c",
+    "cow.bpf.c",
 )
 """The texts in `bpf/`, in the order in which each finds what it needs of those before it."""
 
@@ -139,7 +155,8 @@ def _defines(candidates: Sequence[Candidate], facts: KernelFacts, build: Build) 
     yield from _numbered("AGER", reclaim.AGERS)
     yield from _numbered("VERDICT", reclaim.VERDICTS)
     yield from _numbered("STAT", reclaim.STATS)
-    defines = (*reclaim.DEFINES, *ksm.DEFINES, *memory_failure.DEFINES)
+    tables = (reclaim, ksm, memory_failure, fork, cow)
+    defines = dict.fromkeys(name for table in tables for name in table.DEFINES)
     yield from (f"#define {name} {DEFINED[name].value:#x}ULL" for name in defines)
     yield from _numbered("KSM", ksm.WHAT)
     yield from _numbered("SWAPIN", ksm.SWAPINS)
@@ -155,6 +172,16 @@ def _defines(candidates: Sequence[Candidate], facts: KernelFacts, build: Build) 
     yield f"#define DURINGS {len(locks.DURING)}"
     yield f"#define WAITS {len(locks.LOCKS) * len(locks.MODES) * len(locks.DURING)}"
     yield f"#define REASONS {migrate.REASONS}"
+    yield from _numbered("STEP", fork.FAILING)
+    yield from _numbered("CLONER", fork.CLONERS)
+    yield from _numbered("PAGE", cow.PAGES)
+    yield from _numbered("COW", cow.OUTCOMES)
+    yield f"#define FAILING {len(fork.FAILING)}"
+    yield f"#define ERRORS {len(fork.ERRORS)}"
+    yield f"#define CHAIN_LIMIT {fork.CHAIN_LIMIT}"
+    yield f"#define CPU_LIMIT {fork.CPU_LIMIT}"
+    yield f"#define COWS {len(cow.OUTCOMES)}"
+    yield f"#define COW_PAGES {len(cow.PAGES)}"
     yield f"#define KSMD {int.from_bytes(b'ksmd', 'little'):#x}ULL"
     yield f"#define HAS_RECLAIM_CLEAN {int(_has_reclaim_clean(facts))}"
     reads = {name: f"(u32)read_s32(stat, AT_{name.upper()})" for name in reclaim.STATS}
@@ -164,9 +191,10 @@ def _defines(candidates: Sequence[Candidate], facts: KernelFacts, build: Build) 
     yield _macro("TELL_DECIDED(e, from)", decided)
     yield from (
         f"#define {name.upper()}_AT {build.addresses.get(name, 0):#x}ULL"
-        for name in (*rmap.DATA_SYMBOLS, *reclaim.DATA_SYMBOLS)
+        for name in (*rmap.DATA_SYMBOLS, *reclaim.DATA_SYMBOLS, *fork.DATA_SYMBOLS)
     )
     yield f"#define STRUCT_PAGE_SIZE {facts.structs['page'].size}"
+    yield f"#define PERCPU_COUNTER_SIZE {facts.structs['percpu_counter'].size}"
     yield from (f"#define {m.name} ({offset_of(m, facts)}LL)" for m in catalogue.MEMBERS)
     yield from (f"#define {bit.name} {_enumerator(bit, facts)}" for bit in catalogue.BITS)
 
@@ -284,8 +312,9 @@ def _stub(
         params = facts.functions[candidate.source.symbol].params
         for name, position in candidate.source.args.items():
             yield f"\t{_fetch(name, position, traced, params)}"
-        if mechanism == "fexit" and _returns_value(candidate, facts):
-            yield f"\ta.ret = ctx[{len(params or ())}];"
+        returns = facts.functions[candidate.source.symbol].returns
+        if mechanism == "fexit" and returns not in (None, "void"):
+            yield f"\t{_from_context('ret', len(params or ()), returns)}"
     else:
         yield "\ta.ret = PT_REGS_RC(ctx);"
     yield f"\treturn {call};"
@@ -306,10 +335,6 @@ def _event_stub(number: int, candidate: Candidate, call: str, facts: KernelFacts
     yield "}"
 
 
-def _returns_value(candidate: Candidate, facts: KernelFacts) -> bool:
-    return facts.functions[candidate.source.symbol].returns not in (None, "void")
-
-
 def _fetch(
     name: str, position: int, traced: bool, params: tuple[tuple[str, str], ...] | None
 ) -> str:
@@ -317,9 +342,14 @@ def _fetch(
     if not traced:
         return f"a.{name} = PT_REGS_PARM{position + 1}(ctx);"
     ctype = params[position][1] if params else ""
+    cast = {"bool": "(u8)", "int": "(u32)", "unsigned int": "(u32)"}.get(ctype, "")
+    return _from_context(name, position, ctype, cast)
+
+
+def _from_context(name: str, position: int, ctype: str, cast: str = "") -> str:
+    """Return the line that fills an argument, or the result, of a function that is traced."""
     if ctype.endswith("*"):
         # As a plain number: the verifier lets nobody calculate with a typed pointer, and older ones
         # refuse to load a pointer to anything but a struct.
         return f"bpf_probe_read_kernel(&a.{name}, 8, &ctx[{position}]);"
-    cast = {"bool": "(u8)", "int": "(u32)", "unsigned int": "(u32)"}.get(ctype, "")
     return f"a.{name} = {cast}ctx[{position}];"

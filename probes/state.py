@@ -14,7 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from .cow import OUTCOMES
+from .cow import PAGES as COW_PAGES
 from .events import EVENTS
+from .fork import CLONERS, ERRORS, FAILING, STEPS
 from .ksm import PAGES, SWAPINS
 from .locks import DURING, LOCKS, MODES
 from .memory_failure import CODES, HANDLERS, TYPES
@@ -48,6 +51,11 @@ SECTIONS = (
     "collect",
     "migration",
     "wait",
+    "fork",
+    "mmap",
+    "vma",
+    "clone",
+    "cow",
 )
 """What a thread can be inside of at once, one of each."""
 
@@ -117,6 +125,13 @@ def structs(probes: Sequence[str]) -> dict[str, tuple[Field, ...]]:
             Field("failed"),
             Field("split"),
         ),
+        "clone_cell": (
+            Field("calls"),
+            Field("ns"),
+            Field("ns_slots", SLOTS),
+            Field("links"),
+            Field("links_slots", SLOTS),
+        ),
         "isolation_cell": (Field("isolations"), Field("scanned"), Field("taken")),
         "shrunk_cell": (Field("lists"), Field("scanned"), Field("reclaimed")),
         "deactivation_cell": (
@@ -147,6 +162,14 @@ def structs(probes: Sequence[str]) -> dict[str, tuple[Field, ...]]:
             Field("signals", len(CODES)),
             Field("migrations", REASONS, "migration_cell"),
             Field("waits", len(LOCKS) * len(MODES) * len(DURING), "call_cell"),
+            Field("forks", len(STEPS), "call_cell"),
+            Field("fork_errors", len(FAILING) * len(ERRORS)),
+            Field("fork_vmas"),
+            Field("fork_pages"),
+            Field("fork_unsummed"),
+            Field("clones", len(CLONERS), "clone_cell"),
+            Field("cows", len(OUTCOMES), "call_cell"),
+            Field("cow_pages", len(COW_PAGES) * len(OUTCOMES)),
             Field("stray_steps"),
             Field("produced", len(EVENTS)),
             Field("lost", len(EVENTS)),
@@ -208,6 +231,23 @@ def structs(probes: Sequence[str]) -> dict[str, tuple[Field, ...]]:
             Field("wait_for"),
             Field("wait_holder"),
             Field("wait_cell"),
+            Field("fork_start"),
+            Field("fork_shares"),
+            Field("fork_linked"),
+            Field("fork_links"),
+            Field("fork_longest"),
+            Field("fork_cut"),
+            Field("fork_anon_ns"),
+            Field("fork_copy_ns"),
+            Field("mmap_start"),
+            Field("vma_start"),
+            Field("clone_start"),
+            Field("clone_vma"),
+            Field("vmf"),
+            Field("cow_pfn"),
+            Field("cow_page"),
+            Field("cow_moved"),
+            Field("cow_start"),
         ),
         "control": (Field("events"), Field("steps"), Field("looks")),
     }

@@ -10,15 +10,29 @@ import numpy.typing as npt
 from rmapwatch.kernels.changes import CHANGES
 from rmapwatch.kernels.facts import KernelFacts
 from rmapwatch.lab.rules.row import Run
-from rmapwatch.probes import events, ksm, locks, memory_failure, reclaim, ring, rmap, state
+from rmapwatch.probes import (
+    cow,
+    events,
+    fork,
+    ksm,
+    locks,
+    memory_failure,
+    reclaim,
+    ring,
+    rmap,
+    state,
+)
 from rmapwatch.probes.sample import (
     Account,
     Attachment,
     BatchCounts,
     CallCounts,
+    CloneCounts,
+    CowCounts,
     DeactivationCounts,
     EventCounts,
     FailureCounts,
+    ForkCounts,
     IsolationCounts,
     KsmCounts,
     MigrationCounts,
@@ -127,7 +141,34 @@ def sample(time_ns: int, scale: int) -> Sample:
             for lock in locks.LOCKS
             for mode, during in (("read", "walk"), ("read", "other"), ("write", "other"))
         },
+        forks=fork_counts(scale),
+        cow=CowCounts(
+            faults=dict.fromkeys(itertools.product(cow.PAGES, cow.OUTCOMES), 0)
+            | {("anon", "copied"): 101 * scale, ("anon", "moved"): 31 * scale},
+            calls={name: calls(0) for name in cow.OUTCOMES}
+            | {"copied": calls(101 * scale), "moved": calls(31 * scale)},
+        ),
     )
+
+
+def fork_counts(scale: int) -> ForkCounts:
+    """As of a kernel that inlines dup_mmap."""
+    steps = {step: calls(29 * scale) for step in fork.STEPS if step != "dup_mmap"}
+    steps["copy_process"] = calls(3 * scale)
+    failing = itertools.product(("anon_vma_clone", *steps), fork.ERRORS)
+    return ForkCounts(
+        steps=steps,
+        errors=dict.fromkeys(failing, 0) | {("copy_process", "ENOMEM"): scale},
+        clones={
+            "fork": CloneCounts(
+                13 * scale, 13_000 * scale, one_slot(10, 13 * scale), 26 * scale,
+                one_slot(2, 13 * scale),
+            ),
+            "other": CloneCounts(0, 0, one_slot(0, 0), 0, one_slot(0, 0)),
+        },
+        vmas=29 * scale,
+        pages=509 * scale,
+    )  # fmt: skip
 
 
 def records(event: str, rows: Iterable[Mapping[str, int]]) -> npt.NDArray[np.void]:

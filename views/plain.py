@@ -48,7 +48,7 @@ def screen(frame: Frame) -> RenderableType:
         parts.append(_calls("calls for memory", "by", frame.stalls))
     if frame.ages:
         parts.append(_calls("ageing", "of", frame.ages))
-    parts += [*_ksm(frame), *_failures(frame), *_moves(frame)]
+    parts += [*_ksm(frame), *_failures(frame), *_moves(frame), *_forks(frame), *_cow(frame)]
     parts.append(_probes(frame))
     return Group(*parts)
 
@@ -170,6 +170,34 @@ def _moves(frame: Frame) -> Iterator[RenderableType]:
         for wait in frame.lock_waits:
             times = (duration(wait.seconds), duration(wait.p99))
             table.add_row(wait.lock, wait.mode, wait.during, number(wait.waits), *times)
+        yield table
+
+
+def _forks(frame: Frame) -> Iterator[RenderableType]:
+    if frame.forks:
+        table = _table("forks", "step", "calls", "errors", "time", "p99")
+        for step in frame.forks:
+            counts = (number(step.calls), number(step.errors))
+            table.add_row(step.step, *counts, duration(step.seconds), duration(step.p99))
+        yield table
+    if frame.births:
+        table = _table("children", "VMAs", "pages", left=0)
+        for birth in frame.births:
+            table.add_row(number(birth.vmas), number(birth.pages))
+        yield table
+    if frame.clones:
+        table = _table("chains of anon_vmas copied", "by", "calls", "links/call", "time", "p99")
+        for row in frame.clones:
+            counts = (number(row.calls), per(row.links, row.calls))
+            table.add_row(row.cloner, *counts, duration(row.seconds), duration(row.p99))
+        yield table
+
+
+def _cow(frame: Frame) -> Iterator[RenderableType]:
+    if frame.cow_faults:
+        table = _table("copy on write", "page", "outcome", "faults", left=2)
+        for row in frame.cow_faults:
+            table.add_row(row.page, row.outcome, number(row.faults))
         yield table
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
-from . import fork_storm, ksm, lock_waits, memory_failure, migrate, reclaim
+from . import cow, fork, fork_storm, ksm, lock_waits, memory_failure, migrate, reclaim
 from .row import Agreement, Run
 
 OF_SCENARIO: Mapping[str, Callable[[Run], Iterator[Agreement]]] = MappingProxyType(
@@ -21,5 +21,7 @@ OF_SCENARIO: Mapping[str, Callable[[Run], Iterator[Agreement]]] = MappingProxyTy
         "soft_offline": memory_failure.soft_offline,
         "migrate": migrate.migrate,
         "lock_waits": lock_waits.lock_waits,
+        "fork_dup": fork.fork_dup,
+        "cow_reuse": cow.cow_reuse,
     }
 )

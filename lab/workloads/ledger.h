@@ -109,6 +109,22 @@ static inline void counters_field(const char *key, const char *path, const char 
 	fclose(file);
 }
 
+/* Return the value of a "name value" line of a file; -1 where there is none. */
+static inline long long counter_of(const char *path, const char *wanted)
+{
+	char name[64];
+	long long value, found = -1;
+	FILE *file = fopen(path, "r");
+
+	if (!file)
+		die(path);
+	while (found < 0 && fscanf(file, "%63s %lld", name, &value) == 2)
+		if (!strcmp(name, wanted))
+			found = value;
+	fclose(file);
+	return found;
+}
+
 /* Print the counters of /proc/vmstat that say what reclaim and KSM did, as an object. */
 static inline void vmstat_field(const char *key)
 {

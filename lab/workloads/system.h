@@ -6,7 +6,9 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -72,6 +74,29 @@ static inline void forget_translations(unsigned long base, unsigned long bytes, 
 	if (mprotect((void *)base, bytes, PROT_NONE) ||
 	    mprotect((void *)base, bytes, protection))
 		die("mprotect");
+}
+
+/*
+ * Have every CPU put the pages that it keeps to itself on their lists: a page's references are then
+ * those of its mappings. Asking for a page to be where it is does that, and moves nothing.
+ */
+static inline void drain_lru(unsigned long address)
+{
+	void *page = (void *)address;
+	int node = 0, status = 0;
+
+	if (syscall(SYS_move_pages, 0, 1UL, &page, &node, &status, 1 << 1) || status)
+		die("move_pages");
+}
+
+/* Pages that this process mapped without waiting for a disk, so far. */
+static inline long minor_faults(void)
+{
+	struct rusage used;
+
+	if (getrusage(RUSAGE_SELF, &used))
+		die("getrusage");
+	return used.ru_minflt;
 }
 
 /* ---- processes that do one thing at a time, when they are told to ------------------------- */

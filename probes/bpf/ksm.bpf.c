@@ -140,21 +140,6 @@ static inline int ksm_remove_node(struct args *a)
 	return 0;
 }
 
-static inline int ksm_cow(struct args *a)
-{
-	u64 pfn = (read_u64(a->vmf, VMF_ORIG_PTE) & PTE_PFN_MASK) >> 12, page;
-
-	if (!VMEMMAP_BASE_AT)
-		return 0;
-	page = read_u64(VMEMMAP_BASE_AT, 0) + pfn * STRUCT_PAGE_SIZE;
-	/* Of a tail page, what lies where the mapping would be is something else. */
-	if (read_u64(page, PAGE_HEAD) & 1)
-		return 0;
-	if ((read_u64(page, FOLIO_MAPPING) & PAGE_MAPPING_KSM) == PAGE_MAPPING_KSM)
-		ksm_page(KSM_COW, pfn);
-	return 0;
-}
-
 static inline int ksm_swapin(struct args *a)
 {
 	struct cpu_state *st = this_cpu();

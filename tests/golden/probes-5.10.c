@@ -6,7 +6,7 @@
 #define EXACT_BITS 4
 #define NOT_KNOWN (-1)
 #define UNSEEN 255
-#define PROBES 42
+#define PROBES 47
 #define OPS 10
 #define ASKED_BY 2
 #define CALLERS 4
@@ -71,10 +71,17 @@
 #define VM_LOCKED 0x2000ULL
 #define MEMCG_RECLAIM_PROACTIVE 0x4ULL
 #define STABLE_FLAG 0x200ULL
-#define PAGE_MAPPING_KSM 0x3ULL
-#define PTE_PFN_MASK 0xffffffffff000ULL
 #define BUS_MCEERR_AR 0x4ULL
 #define BUS_MCEERR_AO 0x5ULL
+#define CLONE_VM 0x100ULL
+#define NR_MM_COUNTERS 0x4ULL
+#define ENOMEM 0xcULL
+#define EAGAIN 0xbULL
+#define PTE_PFN_MASK 0xffffffffff000ULL
+#define PAGE_PRESENT 0x1ULL
+#define PAGE_RW 0x2ULL
+#define VM_SHARED 0x8ULL
+#define PAGE_MAPPING_KSM 0x3ULL
 #define KSM_SHARED 0
 #define KSM_SHARING 1
 #define KSM_FAILED 2
@@ -102,6 +109,28 @@
 #define DURINGS 2
 #define WAITS 8
 #define REASONS 16
+#define STEP_COPY_PROCESS 0
+#define STEP_DUP_MMAP 1
+#define STEP_ANON_VMA_FORK 2
+#define STEP_COPY_PAGE_RANGE 3
+#define STEP_ANON_VMA_CLONE 4
+#define CLONER_FORK 0
+#define CLONER_OTHER 1
+#define PAGE_ANON 0
+#define PAGE_KSM 1
+#define PAGE_FILE 2
+#define PAGE_SPECIAL 3
+#define COW_COPIED 0
+#define COW_REUSED 1
+#define COW_MOVED 2
+#define COW_SHARED 3
+#define COW_OTHER 4
+#define FAILING 5
+#define ERRORS 3
+#define CHAIN_LIMIT 128
+#define CPU_LIMIT 64
+#define COWS 5
+#define COW_PAGES 4
 #define KSMD 0x646d736bULL
 #define HAS_RECLAIM_CLEAN 1
 #define READ_STATS(to, stat) do { to[0] = (u32)read_s32(stat, AT_NR_DIRTY); to[1] = (u32)read_s32(stat, AT_NR_UNQUEUED_DIRTY); to[2] = (u32)read_s32(stat, AT_NR_WRITEBACK); to[3] = (u32)read_s32(stat, AT_NR_IMMEDIATE); to[4] = (u32)read_s32(stat, AT_NR_REF_KEEP); to[5] = (u32)read_s32(stat, AT_NR_UNMAP_FAIL); to[6] = (u32)read_s32(stat, AT_NR_LAZYFREE_FAIL); } while (0)
@@ -109,7 +138,9 @@
 #define TELL_DECIDED(e, from) do { e->decided_activate = from[0]; e->decided_activate_mlocked = from[1]; e->decided_keep = from[2]; e->decided_reclaim = from[3]; e->decided_reclaim_clean = from[4]; } while (0)
 #define VMEMMAP_BASE_AT 0x100ULL
 #define KHUGEPAGED_THREAD_AT 0x0ULL
+#define __PER_CPU_OFFSET_AT 0x0ULL
 #define STRUCT_PAGE_SIZE 64
+#define PERCPU_COUNTER_SIZE 40
 #define RWC_ONE (8LL)
 #define RWC_ARG (0LL)
 #define RWC_CONTENDED (-1LL)
@@ -140,14 +171,25 @@
 #define NODE_ITEMS (40LL)
 #define NODE_PFN (48LL)
 #define NODE_LENGTH (56LL)
-#define VMF_ORIG_PTE (48LL)
-#define PAGE_HEAD (8LL)
 #define TASK_TGID (2236LL)
 #define RESTORED_FROM (-1LL)
 #define ANON_VMA_LOCK (8LL)
 #define MAPPING_LOCK (48LL)
 #define MAPPING_HOST (0LL)
 #define INODE_MAPPING (48LL)
+#define CLONE_ARGS_FLAGS (0LL)
+#define MM_MAP_COUNT (112LL)
+#define MM_RSS (712LL)
+#define RSS_COUNT (0LL)
+#define PERCPU_COUNT (8LL)
+#define PERCPU_COUNTERS (32LL)
+#define VMA_CHAIN (120LL)
+#define VMF_VMA (0LL)
+#define VMF_ADDRESS (24LL)
+#define VMF_PTE (72LL)
+#define VMF_ORIG_PTE (48LL)
+#define VMA_FLAGS (80LL)
+#define PAGE_HEAD (8LL)
 #define PG_HEAD 16
 #define PG_SWAPBACKED 19
 #define PG_ACTIVE 5
@@ -157,6 +199,7 @@
 #define LIST_ACTIVE_ANON 1
 #define LIST_INACTIVE_FILE 2
 #define LIST_ACTIVE_FILE 3
+#define VM_FAULT_RETRY 1024
 struct account {
 	u64 entries;
 	u64 exits;
@@ -198,6 +241,13 @@ struct migration_cell {
 	u64 failed;
 	u64 split;
 };
+struct clone_cell {
+	u64 calls;
+	u64 ns;
+	u64 ns_slots[36];
+	u64 links;
+	u64 links_slots[36];
+};
 struct isolation_cell {
 	u64 isolations;
 	u64 scanned;
@@ -215,7 +265,7 @@ struct deactivation_cell {
 	u64 deactivated;
 };
 struct cpu_state {
-	struct account accounts[42];
+	struct account accounts[47];
 	struct walk_cell walks[30];
 	u64 references[16];
 	u64 decisions[10];
@@ -236,9 +286,17 @@ struct cpu_state {
 	u64 signals[2];
 	struct migration_cell migrations[16];
 	struct call_cell waits[8];
+	struct call_cell forks[4];
+	u64 fork_errors[15];
+	u64 fork_vmas;
+	u64 fork_pages;
+	u64 fork_unsummed;
+	struct clone_cell clones[2];
+	struct call_cell cows[5];
+	u64 cow_pages[20];
 	u64 stray_steps;
-	u64 produced[8];
-	u64 lost[8];
+	u64 produced[10];
+	u64 lost[10];
 };
 struct work {
 	u64 walk_owner;
@@ -261,6 +319,16 @@ struct work {
 	u64 migration_probe;
 	u64 wait_owner;
 	u64 wait_probe;
+	u64 fork_owner;
+	u64 fork_probe;
+	u64 mmap_owner;
+	u64 mmap_probe;
+	u64 vma_owner;
+	u64 vma_probe;
+	u64 clone_owner;
+	u64 clone_probe;
+	u64 cow_owner;
+	u64 cow_probe;
 	u64 folio;
 	u64 index;
 	u64 rwc;
@@ -324,6 +392,23 @@ struct work {
 	u64 wait_for;
 	u64 wait_holder;
 	u64 wait_cell;
+	u64 fork_start;
+	u64 fork_shares;
+	u64 fork_linked;
+	u64 fork_links;
+	u64 fork_longest;
+	u64 fork_cut;
+	u64 fork_anon_ns;
+	u64 fork_copy_ns;
+	u64 mmap_start;
+	u64 vma_start;
+	u64 clone_start;
+	u64 clone_vma;
+	u64 vmf;
+	u64 cow_pfn;
+	u64 cow_page;
+	u64 cow_moved;
+	u64 cow_start;
 };
 struct control {
 	u64 events;
@@ -495,7 +580,45 @@ struct lock_wait_event {
 	char comm[16];
 	char unused[53];
 };
-struct args { u32 probe; u64 folio; u64 rwc; u64 mapping; u64 index; u64 locked; u64 is_locked; u64 vm_flags; u64 control; u64 stat; u64 scanned; u64 taken; u64 reclaimed; u64 activated; u64 deactivated; u64 lru; u64 ignore_references; u64 options; u64 node; u64 item; u64 vmf; u64 pfn; u64 flags; u64 type; u64 result; u64 code; u64 address; u64 lsb; u64 task; u64 reason; u64 mode; u64 succeeded; u64 failed; u64 split; u64 lock; u64 ret; };
+#define EVENT_FORK 9
+struct fork_event {
+	u64 time;
+	u32 tid;
+	u32 tgid;
+	u16 cpu;
+	u8 type;
+	u8 reserved;
+	u32 batch;
+	s64 pages;
+	u64 ns;
+	u64 anon_vma_ns;
+	u64 copy_ns;
+	u32 child;
+	s32 returned;
+	s32 vmas;
+	u32 linked;
+	s32 links;
+	s32 longest;
+	char unused[40];
+};
+#define EVENT_COW 10
+struct cow_event {
+	u64 time;
+	u32 tid;
+	u32 tgid;
+	u16 cpu;
+	u8 type;
+	u8 reserved;
+	u32 batch;
+	u64 pfn;
+	u64 pfn_after;
+	u64 address;
+	u64 ns;
+	u8 page;
+	u8 outcome;
+	char unused[62];
+};
+struct args { u32 probe; u64 folio; u64 rwc; u64 mapping; u64 index; u64 locked; u64 is_locked; u64 vm_flags; u64 control; u64 stat; u64 scanned; u64 taken; u64 reclaimed; u64 activated; u64 deactivated; u64 lru; u64 ignore_references; u64 options; u64 node; u64 item; u64 vmf; u64 pfn; u64 flags; u64 type; u64 result; u64 code; u64 address; u64 lsb; u64 task; u64 reason; u64 mode; u64 succeeded; u64 failed; u64 split; u64 lock; u64 clone_args; u64 vma; u64 ret; };
 static inline u32 op_of(u64 callback, u64 arg)
 {
 	if (callback == 0x2000ULL) { /* page_referenced_one */
@@ -528,6 +651,10 @@ static inline u32 op_of(u64 callback, u64 arg)
 /* migrate.bpf.c */
 
 /* locks.bpf.c */
+
+/* fork.bpf.c */
+
+/* cow.bpf.c */
 
 int fentry_rmap_walk_anon(u64 *ctx)
 {
@@ -598,13 +725,13 @@ int fentry_page_mkclean_one(u64 *ctx)
 int fexit_anon_vma_interval_tree_iter_first(u64 *ctx)
 {
 	struct args a = { .probe = 7 };
-	a.ret = ctx[3];
+	bpf_probe_read_kernel(&a.ret, 8, &ctx[3]);
 	return look(&a);
 }
 int fexit_anon_vma_interval_tree_iter_next(u64 *ctx)
 {
 	struct args a = { .probe = 8 };
-	a.ret = ctx[3];
+	bpf_probe_read_kernel(&a.ret, 8, &ctx[3]);
 	return look(&a);
 }
 int fexit_page_referenced(u64 *ctx)
@@ -786,29 +913,23 @@ int fentry_remove_node_from_stable_tree(u64 *ctx)
 	bpf_probe_read_kernel(&a.node, 8, &ctx[0]);
 	return ksm_remove_node(&a);
 }
-int fentry_do_wp_page(u64 *ctx)
-{
-	struct args a = { .probe = 28 };
-	bpf_probe_read_kernel(&a.vmf, 8, &ctx[0]);
-	return ksm_cow(&a);
-}
 int fexit_ksm_might_need_to_copy(u64 *ctx)
 {
-	struct args a = { .probe = 29 };
+	struct args a = { .probe = 28 };
 	bpf_probe_read_kernel(&a.folio, 8, &ctx[0]);
-	a.ret = ctx[3];
+	bpf_probe_read_kernel(&a.ret, 8, &ctx[3]);
 	return ksm_swapin(&a);
 }
 int fentry_memory_failure(u64 *ctx)
 {
-	struct args a = { .probe = 30 };
+	struct args a = { .probe = 29 };
 	a.pfn = ctx[0];
 	a.flags = (u32)ctx[1];
 	return failure_enter(&a, HANDLER_MEMORY_FAILURE);
 }
 int fexit_memory_failure(u64 *ctx)
 {
-	struct args a = { .probe = 30 };
+	struct args a = { .probe = 29 };
 	a.pfn = ctx[0];
 	a.flags = (u32)ctx[1];
 	a.ret = ctx[2];
@@ -816,14 +937,14 @@ int fexit_memory_failure(u64 *ctx)
 }
 int fentry_soft_offline_page(u64 *ctx)
 {
-	struct args a = { .probe = 31 };
+	struct args a = { .probe = 30 };
 	a.pfn = ctx[0];
 	a.flags = (u32)ctx[1];
 	return failure_enter(&a, HANDLER_SOFT_OFFLINE);
 }
 int fexit_soft_offline_page(u64 *ctx)
 {
-	struct args a = { .probe = 31 };
+	struct args a = { .probe = 30 };
 	a.pfn = ctx[0];
 	a.flags = (u32)ctx[1];
 	a.ret = ctx[2];
@@ -831,39 +952,39 @@ int fexit_soft_offline_page(u64 *ctx)
 }
 int fentry_action_result(u64 *ctx)
 {
-	struct args a = { .probe = 32 };
+	struct args a = { .probe = 31 };
 	a.type = ctx[1];
 	a.result = ctx[2];
 	return action(&a);
 }
 int fentry_collect_procs_anon(u64 *ctx)
 {
-	struct args a = { .probe = 33 };
+	struct args a = { .probe = 32 };
 	return collect_enter(&a);
 }
 int fexit_collect_procs_anon(u64 *ctx)
 {
-	struct args a = { .probe = 33 };
+	struct args a = { .probe = 32 };
 	return collect_exit(&a);
 }
 int fentry_collect_procs_file(u64 *ctx)
 {
-	struct args a = { .probe = 34 };
+	struct args a = { .probe = 33 };
 	return collect_enter(&a);
 }
 int fexit_collect_procs_file(u64 *ctx)
 {
-	struct args a = { .probe = 34 };
+	struct args a = { .probe = 33 };
 	return collect_exit(&a);
 }
 int fentry_add_to_kill(u64 *ctx)
 {
-	struct args a = { .probe = 35 };
+	struct args a = { .probe = 34 };
 	return victim(&a);
 }
 int fentry_force_sig_mceerr(u64 *ctx)
 {
-	struct args a = { .probe = 36 };
+	struct args a = { .probe = 35 };
 	a.code = (u32)ctx[0];
 	bpf_probe_read_kernel(&a.address, 8, &ctx[1]);
 	a.lsb = ctx[2];
@@ -871,7 +992,7 @@ int fentry_force_sig_mceerr(u64 *ctx)
 }
 int fentry_send_sig_mceerr(u64 *ctx)
 {
-	struct args a = { .probe = 37 };
+	struct args a = { .probe = 36 };
 	a.code = (u32)ctx[0];
 	bpf_probe_read_kernel(&a.address, 8, &ctx[1]);
 	a.lsb = ctx[2];
@@ -880,14 +1001,14 @@ int fentry_send_sig_mceerr(u64 *ctx)
 }
 int fentry_migrate_pages(u64 *ctx)
 {
-	struct args a = { .probe = 38 };
+	struct args a = { .probe = 37 };
 	a.mode = ctx[4];
 	a.reason = (u32)ctx[5];
 	return migrate_enter(&a);
 }
 int fexit_migrate_pages(u64 *ctx)
 {
-	struct args a = { .probe = 38 };
+	struct args a = { .probe = 37 };
 	a.mode = ctx[4];
 	a.reason = (u32)ctx[5];
 	a.ret = ctx[6];
@@ -895,7 +1016,7 @@ int fexit_migrate_pages(u64 *ctx)
 }
 int tracepoint_migrate_mm_migrate_pages(u8 *ctx)
 {
-	struct args a = { .probe = 39 };
+	struct args a = { .probe = 38 };
 	a.succeeded = *(u64 *)(ctx + 8);
 	a.failed = *(u64 *)(ctx + 16);
 	a.split = *(u64 *)(ctx + 40);
@@ -904,27 +1025,93 @@ int tracepoint_migrate_mm_migrate_pages(u8 *ctx)
 }
 int fentry_rwsem_down_read_slowpath(u64 *ctx)
 {
-	struct args a = { .probe = 40 };
+	struct args a = { .probe = 39 };
 	bpf_probe_read_kernel(&a.lock, 8, &ctx[0]);
 	return wait_enter(&a, MODE_READ);
 }
 int fexit_rwsem_down_read_slowpath(u64 *ctx)
 {
-	struct args a = { .probe = 40 };
+	struct args a = { .probe = 39 };
 	bpf_probe_read_kernel(&a.lock, 8, &ctx[0]);
-	a.ret = ctx[2];
+	bpf_probe_read_kernel(&a.ret, 8, &ctx[2]);
 	return wait_exit(&a);
 }
 int fentry_rwsem_down_write_slowpath(u64 *ctx)
 {
-	struct args a = { .probe = 41 };
+	struct args a = { .probe = 40 };
 	bpf_probe_read_kernel(&a.lock, 8, &ctx[0]);
 	return wait_enter(&a, MODE_WRITE);
 }
 int fexit_rwsem_down_write_slowpath(u64 *ctx)
 {
-	struct args a = { .probe = 41 };
+	struct args a = { .probe = 40 };
 	bpf_probe_read_kernel(&a.lock, 8, &ctx[0]);
-	a.ret = ctx[2];
+	bpf_probe_read_kernel(&a.ret, 8, &ctx[2]);
 	return wait_exit(&a);
+}
+int fentry_copy_process(u64 *ctx)
+{
+	struct args a = { .probe = 41 };
+	bpf_probe_read_kernel(&a.clone_args, 8, &ctx[3]);
+	return fork_enter(&a);
+}
+int fexit_copy_process(u64 *ctx)
+{
+	struct args a = { .probe = 41 };
+	bpf_probe_read_kernel(&a.clone_args, 8, &ctx[3]);
+	bpf_probe_read_kernel(&a.ret, 8, &ctx[4]);
+	return fork_exit(&a);
+}
+int fentry_anon_vma_fork(u64 *ctx)
+{
+	struct args a = { .probe = 42 };
+	return vma_enter(&a);
+}
+int fexit_anon_vma_fork(u64 *ctx)
+{
+	struct args a = { .probe = 42 };
+	a.ret = ctx[2];
+	return vma_exit(&a, STEP_ANON_VMA_FORK);
+}
+int fentry_anon_vma_clone(u64 *ctx)
+{
+	struct args a = { .probe = 43 };
+	bpf_probe_read_kernel(&a.vma, 8, &ctx[0]);
+	return clone_enter(&a);
+}
+int fexit_anon_vma_clone(u64 *ctx)
+{
+	struct args a = { .probe = 43 };
+	bpf_probe_read_kernel(&a.vma, 8, &ctx[0]);
+	a.ret = ctx[2];
+	return clone_exit(&a);
+}
+int fentry_copy_page_range(u64 *ctx)
+{
+	struct args a = { .probe = 44 };
+	return vma_enter(&a);
+}
+int fexit_copy_page_range(u64 *ctx)
+{
+	struct args a = { .probe = 44 };
+	a.ret = ctx[2];
+	return vma_exit(&a, STEP_COPY_PAGE_RANGE);
+}
+int fentry_do_wp_page(u64 *ctx)
+{
+	struct args a = { .probe = 45 };
+	bpf_probe_read_kernel(&a.vmf, 8, &ctx[0]);
+	return cow_enter(&a);
+}
+int fexit_do_wp_page(u64 *ctx)
+{
+	struct args a = { .probe = 45 };
+	bpf_probe_read_kernel(&a.vmf, 8, &ctx[0]);
+	a.ret = ctx[1];
+	return cow_exit(&a);
+}
+int fentry_page_move_anon_rmap(u64 *ctx)
+{
+	struct args a = { .probe = 46 };
+	return cow_move(&a);
 }

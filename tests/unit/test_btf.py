@@ -54,6 +54,8 @@ def btf() -> Btf:
     )
     blob.add(FUNC, "folio_mapcount", proto)
     blob.add(ENUM, "ttu_flags", 4, blob.name("TTU_SYNC"), 16, vlen=1)
+    qualified = blob.add(CONST, "", inner)
+    blob.add(STRUCT, "vm_fault", 24, 0, qualified, 64, vlen=1)
     blob.add(STRUCT, "bits", 8, blob.name("b"), integer, 3 << 24 | 40, vlen=1, flag=1)
     return blob.btf()
 
@@ -63,6 +65,10 @@ def test_offsets_go_through_anonymous_members(btf: Btf) -> None:
     assert folio.keys() == {"folio"}
     assert folio["folio"].size == 32
     assert folio["folio"].offsets == {"flags": 0, "index": 24}
+
+
+def test_anonymous_members_may_be_const(btf: Btf) -> None:
+    assert btf.structs(["vm_fault"])["vm_fault"].offsets == {"index": 16}
 
 
 def test_prototypes(btf: Btf) -> None:

@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from rmapwatch.collectors import failures, ksm, moves, reclaim, walks
+from rmapwatch.collectors import cow, failures, forks, ksm, moves, reclaim, walks
 from samples import sample
 
 THEN, NOW = sample(1_000_000_000, 1), sample(3_000_000_000, 3)
@@ -126,3 +126,45 @@ def test_what_walks_look_at() -> None:
 
     (row,) = walks.walks(looked(NOW, 70), looked(THEN, 20))
     assert row.looked_at == 50
+
+
+def test_forks_of_a_window() -> None:
+    rows = {row.step: row for row in forks.steps(NOW, THEN)}
+    assert set(rows) == {"copy_process", "anon_vma_fork", "copy_page_range"}
+    assert (rows["copy_process"].calls, rows["copy_process"].errors) == (6, 2)
+    assert rows["copy_process"].seconds == pytest.approx(0.018)
+    assert rows["copy_page_range"].errors == 0
+    (birth,) = forks.births(NOW, THEN)
+    assert (birth.vmas, birth.pages) == (58, 1018)
+    (clone,) = forks.clones(NOW, THEN)
+    assert (clone.cloner, clone.calls, clone.links, clone.links_p99) == ("fork", 26, 52, 2)
+    assert clone.seconds == pytest.approx(26e-6)
+
+
+def test_pages_that_could_not_be_summed_are_none() -> None:
+    for then, now in ((True, False), (False, True), (True, True)):
+        unsummed = [
+            dataclasses.replace(s, forks=dataclasses.replace(s.forks, pages=None)) if cut else s
+            for s, cut in ((THEN, then), (NOW, now))
+        ]
+        (birth,) = forks.births(unsummed[1], unsummed[0])
+        assert (birth.vmas, birth.pages) == (58, None)
+
+
+def test_copy_on_write_of_a_window() -> None:
+    assert [(row.page, row.outcome, row.faults) for row in cow.faults(NOW, THEN)] == [
+        ("anon", "copied", 202),
+        ("anon", "moved", 62),
+    ]
+    assert [(row.outcome, row.faults) for row in cow.times(NOW, THEN)] == [
+        ("copied", 202),
+        ("moved", 62),
+    ]
+
+
+def test_forks_that_nobody_watches() -> None:
+    unwatched = dataclasses.replace(NOW, forks=None, cow=None)
+    for read in (forks.steps, forks.births, forks.clones, cow.faults, cow.times):
+        assert read(unwatched, THEN) == []
+        assert read(NOW, unwatched) == read(NOW)
+        assert read(NOW, NOW) == []

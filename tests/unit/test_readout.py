@@ -1,7 +1,7 @@
 """Words of the state as they stand in a Sample: each in its place, named as the kernel names it."""
 
 from rmapwatch.kernels.facts import KernelFacts
-from rmapwatch.probes import ksm, locks, memory_failure, migrate, readout, source, state
+from rmapwatch.probes import cow, fork, ksm, locks, memory_failure, migrate, readout, source, state
 
 FACTS = KernelFacts(
     "",
@@ -69,6 +69,13 @@ def test_what_is_not_watched_is_absent() -> None:
     nothing = {"ksm": None, "failures": None, "migrations": {}, "lock_waits": {}}
     assert readout.counts(block(), (), FACTS) == nothing
     both = readout.counts(block(), ("ksm_append", "memory_failure"), FACTS)
+    nothing = {"ksm": None, "failures": None, "forks": None, "cow": None}
+    assert readout.counts(block(), (), FACTS) == nothing
+    both = readout.counts(block(), ("ksm_append", "memory_failure", "copy_process", "cow"), FACTS)
+    assert both["forks"].vmas == 0
+    assert set(both["forks"].steps) == {"copy_process"}
+    assert both["forks"].clones == {}
+    assert "moved" not in both["cow"].calls
     assert both["ksm"].begun == 0
     assert both["ksm"].scans is None
     assert both["failures"].handled["collect_procs"].calls == 0
@@ -106,3 +113,53 @@ def test_waits_are_told_by_lock_mode_and_place() -> None:
     assert sum(each.calls for each in waits.values()) == 3
     writers = readout.lock_waits(block(), ("lock_write",))
     assert set(writers) == {(lock, "write", "other") for lock in locks.LOCKS}
+
+
+ALL_STEPS = (*fork.FAILING, "cow", "cow_move")
+
+
+def test_forks_and_chains_are_told_apart() -> None:
+    cell, clone = LAYOUT.words("call_cell"), LAYOUT.words("clone_cell")
+    of_clone, _ = LAYOUT.find("clone_cell", "links")
+    enomem = fork.FAILING.index("dup_mmap") * len(fork.ERRORS)
+    counts = readout.fork_counts(
+        block(
+            forks={cell * 3: 7, cell * 3 + 1: 900},
+            clones={clone: 3, clone + of_clone: 5, clone + of_clone + 1 + 2: 1},
+            fork_errors={enomem: 2},
+            fork_vmas={0: 41},
+            fork_pages={0: 228},
+        ),
+        ALL_STEPS,
+    )
+    assert (counts.steps["copy_page_range"].calls, counts.steps["copy_page_range"].ns) == (7, 900)
+    assert sum(step.calls for step in counts.steps.values()) == 7
+    assert {key: n for key, n in counts.errors.items() if n} == {("dup_mmap", "ENOMEM"): 2}
+    assert (counts.clones["other"].calls, counts.clones["other"].links) == (3, 5)
+    assert counts.clones["other"].links_slots[2] == 1
+    assert counts.clones["fork"].calls == 0
+    assert (counts.vmas, counts.pages) == (41, 228)
+
+
+def test_one_fork_whose_pages_are_not_known() -> None:
+    counts = readout.fork_counts(block(fork_pages={0: 228}, fork_unsummed={0: 1}), ALL_STEPS)
+    assert counts.pages is None
+
+
+def test_writes_by_page_and_outcome() -> None:
+    place = cow.PAGES.index("ksm") * len(cow.OUTCOMES) + cow.OUTCOMES.index("copied")
+    moved = cow.OUTCOMES.index("moved") * LAYOUT.words("call_cell")
+    counts = readout.cow_counts(block(cow_pages={place: 13}, cows={moved: 31}), ALL_STEPS)
+    assert {key: n for key, n in counts.faults.items() if n} == {("ksm", "copied"): 13}
+    assert {name: calls.calls for name, calls in counts.calls.items() if calls.calls} == {
+        "moved": 31
+    }
+
+
+def test_the_errors_have_the_kernels_numbers() -> None:
+    import errno
+
+    from rmapwatch.kernels.changes import DEFINED
+
+    for name in fork.ERRORS[:-1]:
+        assert DEFINED[name].value == getattr(errno, name)

@@ -62,6 +62,7 @@ def test_every_point_resolves_or_is_known_to_be_missing(kernel_facts: KernelFact
     later |= {"reclaim_age_generation", "ksm_scan_end"}
     # The walk that finds who maps a page is one function, or one for each kind of page.
     later |= {"collect_procs", "collect_procs_anon", "collect_procs_file"}
+    later |= {"dup_mmap"}
     assert {unavailable.point.name for unavailable in missing} <= later
 
 

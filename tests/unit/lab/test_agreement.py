@@ -81,3 +81,39 @@ def test_a_batch_that_contradicts_its_own_account(change: dict, rule: int) -> No
     wrong = rules(dataclasses.replace(right, **change))
     assert wrong[rule] is False
     assert wrong.count(False) == 1
+
+
+NONE_LOST = {name: EventCounts(0, 0, 0) for name in events.EVENTS}
+
+
+def test_forks_against_events() -> None:
+    made = dataclasses.replace(sample(1, 1), events=NONE_LOST)
+    told = [
+        {"vmas": 20, "pages": 500, "linked": 7},
+        {"vmas": 9, "pages": 9, "linked": 6},
+        {"vmas": -1, "pages": -1, "linked": 0, "returned": -12},
+    ]
+    right = verdicts(agreement.forks(made, {"fork": records("fork", told)}))
+    assert list(right.values()) == [True] * 4
+    wrong = verdicts(agreement.forks(made, {"fork": records("fork", told[1:])}))
+    assert list(wrong.values()) == [False] * 4
+    lost = dataclasses.replace(made, events=NONE_LOST | {"fork": EventCounts(4, 1, 3)})
+    assert not list(agreement.forks(lost, {"fork": records("fork", told)}))
+
+
+def test_pages_that_were_not_summed_are_not_held() -> None:
+    forks = dataclasses.replace(sample(1, 1).forks, pages=None)
+    made = dataclasses.replace(sample(1, 1), events=NONE_LOST, forks=forks)
+    rules = verdicts(agreement.forks(made, {"fork": records("fork", [])}))
+    assert len(rules) == 3
+
+
+def test_writes_against_events() -> None:
+    made = dataclasses.replace(sample(1, 1), events=NONE_LOST)
+    copied = [{"page": 0, "outcome": 0}] * 101
+    moved = [{"page": 0, "outcome": 2}] * 31
+    right = verdicts(agreement.writes(made, {"cow": records("cow", copied + moved)}))
+    assert list(right.values()) == [True, True]
+    other = [{"page": 2, "outcome": 0}]
+    wrong = verdicts(agreement.writes(made, {"cow": records("cow", copied[1:] + moved + other)}))
+    assert list(wrong.values()) == [False, True, False]

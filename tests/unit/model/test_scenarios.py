@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from rmapwatch.kernels.semantics import PRESETS
+from rmapwatch.kernels.semantics import PRESETS, before
 from rmapwatch.model.cow import CowOutcome
 from rmapwatch.model.rmap import Op
-from rmapwatch.model.scenarios import LastSharer, ksm_walks, last_sharer, thp_history
+from rmapwatch.model.scenarios import (
+    LastSharer,
+    chains_copied,
+    ksm_walks,
+    last_sharer,
+    thp_history,
+)
 
 LAB = ["v5.10", "v6.1", "v6.12", "v7.3"]
 
@@ -35,3 +41,16 @@ def test_ksm_after_forks(kernel: str) -> None:
         walks = ksm_walks(PRESETS[kernel], sharers=3, forks=2, scanned=scanned)
         assert walks[Op.UNMAP] == walks[Op.REFERENCE] == 9
         assert walks[Op.RESTORE] == restore
+
+
+@pytest.mark.parametrize("kernel", LAB)
+def test_chains_grow_with_each_generation_that_lives(kernel: str) -> None:
+    assert chains_copied(PRESETS[kernel], 7, alive=True) == [1, 2, 3, 4, 5, 6, 7]
+    # An anon_vma whose only VMA has gone is taken again.
+    assert chains_copied(PRESETS[kernel], 7, alive=False) == [1, 2, 3, 3, 3, 3, 3]
+
+
+def test_chains_before_anon_vmas_were_taken_again() -> None:
+    endless = chains_copied(before("anon_vma_reuse"), 7, alive=False)
+    assert endless == [1, 2, 3, 4, 5, 6, 7]
+    assert chains_copied(before("anon_vma_chains"), 3, alive=True) == [1, 1, 1]

@@ -10,6 +10,7 @@ import pytest
 from rmapwatch.collectors.frame import frame, frames
 from rmapwatch.lab import agreement, left, scenarios
 from rmapwatch.probes import events
+from rmapwatch.probes.sample import EventCounts
 from rmapwatch.recordings.reader import Recording
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -23,6 +24,7 @@ AT_LEAST = {
     "ksm-stall": {"walk": 2, "ksm": 31},
     "migrate": {"walk": 5000, "migration": 28},
     "lock-waits": {"walk": 500, "lock_wait": 5},
+    "cow-reuse": {"walk": 76, "fork": 5, "cow": 400},
     "hwpoison": {"walk": 500, "memory_failure": 15, "signal": 41},
 }
 
@@ -51,7 +53,10 @@ def test_it_is_whole_and_small(fixture: Path) -> None:
 def test_replay_gives_the_frames_of_the_live_run(fixture: Path) -> None:
     told = [asdict(shown) for shown in frames(Recording(fixture).samples())]
     assert len(told) > 3
-    assert as_json(told) == json.loads(gzip.decompress((fixture / "frames.json.gz").read_bytes()))
+    then = json.loads(gzip.decompress((fixture / "frames.json.gz").read_bytes()))
+    # A frame of then has no readings that came later.
+    now = [{name: shown[name] for name in was} for shown, was in zip(told, then, strict=True)]
+    assert as_json(now) == then
 
 
 def test_the_rules_agree_as_they_did_live(fixture: Path) -> None:
@@ -61,7 +66,7 @@ def test_the_rules_agree_as_they_did_live(fixture: Path) -> None:
     assert as_json([asdict(rule) for rule in again]) == result["agreement"]
     assert not [rule for rule in again if rule.agrees is False]
     for name, readings in as_json(asdict(frame(last))).items():
-        if name not in ("seconds", "events"):
+        if name in result.keys() - {"seconds", "events"}:
             assert result[name] == readings, name
 
 
@@ -72,7 +77,8 @@ def test_events_are_all_there_in_their_order(fixture: Path) -> None:
     for event in events.EVENTS:
         told = recording.records(event)
         assert (np.diff(told["seq"].astype(np.int64)) > 0).all()
-        counts = recording.meta.end.events[event]
+        # A version that knew no such events told of none.
+        counts = recording.meta.end.events.get(event, EventCounts(0, 0, 0))
         assert counts.produced == counts.received == len(told)
         assert counts.lost == 0
         assert len(told) >= AT_LEAST[fixture.name.rpartition("-")[0]].get(event, 0), event
