@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from handmade import Made, made
+from handmade_memory import ledgers
 from rmapwatch.check import run
 from rmapwatch.check.context import context_of
 from rmapwatch.check.run import RULES, check
@@ -27,19 +28,24 @@ KERNELS = [
 ]
 
 
+LEDGERS = ("fork_storm", *(each["workload"] for each in ledgers("6.1")))
+
+
+@pytest.mark.parametrize("ledger", LEDGERS)
 @pytest.mark.parametrize(("kernel", "caller"), KERNELS)
-def test_nothing_is_wrong(kernel: str, caller: str, tmp_path: Path) -> None:
-    verdict = check(Recording(made(kernel, caller).write(tmp_path / "r")))
+def test_nothing_is_wrong(kernel: str, caller: str, ledger: str, tmp_path: Path) -> None:
+    verdict = check(Recording(made(kernel, caller, ledger).write(tmp_path / "r")))
     assert verdict.mismatches == ()
     assert verdict.agrees
-    assert [row.explained for row in verdict.rows if row.explained] == []
+    assert [reason for row in verdict.rows for reason in row.explained if reason[1]] == []
 
 
 def test_every_rule_is_exercised_by_one_of_them(tmp_path: Path) -> None:
     exercised = set()
-    for kernel, caller in KERNELS:
-        verdict = check(Recording(made(kernel, caller).write(tmp_path / kernel / caller)))
-        exercised |= {row.rule for row in verdict.rows if row.agrees}
+    for ledger in LEDGERS:
+        for kernel, caller in KERNELS if ledger == "fork_storm" else KERNELS[:1]:
+            folder = made(kernel, caller, ledger).write(tmp_path / kernel / caller / ledger)
+            exercised |= {row.rule for row in check(Recording(folder)).rows if row.agrees}
     assert {rule.name for rule in RULES} - exercised == set()
 
 
