@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import RmapwatchError, UsageError
+from ..kernels.facts import KernelFacts
 from ..kernels.semantics import Semantics, semantics_of
 from ..model.rmap import Op
 from ..probes.readout import page_types
@@ -55,32 +57,64 @@ class Context:
         return mask
 
 
-def context_of(recording: Recording) -> Context:
-    """Return the context of a recording; UsageError where its kernel is not known well enough."""
-    meta, kernel = recording.meta, recording.meta.kernel
-    sample = recording.last_sample()
-    accounts, ledger = {} if sample is None else sample.accounts, ledger_of(recording)
+@dataclass(frozen=True)
+class Known:
+    """What is known of a kernel and of the probes on it before there are any events."""
+
+    kernel: KernelFacts
+    semantics: Semantics
+    flags: Mapping[str, int]
+    attached: frozenset[str]
+
+    def context(
+        self,
+        start_ns: int,
+        lost: Mapping[str, int],
+        missed: Mapping[str, int],
+        sample: Sample | None = None,
+        ledger: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Context:
+        """Return the context of events that were told from `start_ns` on."""
+        return Context(
+            semantics=self.semantics,
+            flags=self.flags,
+            attached=self.attached,
+            start_ns=start_ns,
+            tells_clean=any(name in self.kernel.enums for name in REFERENCES_ENUMS),
+            sample=sample,
+            lost=lost,
+            missed=missed,
+            ledger=ledger,
+            moves={op: moves(self.semantics, ledger, op) for op in (Op.MIGRATE, Op.RESTORE)},
+            page_types=page_types(self.kernel),
+            action_required=self.kernel.enums.get("mf_flags", {}).get("MF_ACTION_REQUIRED", 0),
+        )
+
+
+def known(kernel: KernelFacts, attached: Iterable[str]) -> Known:
+    """Return what the rules need to know; UsageError where the kernel is not known well enough."""
     try:
-        semantics = semantics_of(kernel)
         flags = {name: kernel.enums["pageflags"][f"PG_{name}"] for name in PAGE_FLAGS}
+        return Known(kernel, semantics_of(kernel), flags, frozenset(attached))
     except (RmapwatchError, KeyError) as error:
         raise UsageError(
-            f"{recording.folder} cannot be checked", str(error), "record it again"
+            f"kernel {kernel.release} cannot be checked", str(error), "rmapwatch doctor"
         ) from None
-    return Context(
-        semantics=semantics,
-        flags=flags,
-        attached=frozenset(each.probe for each in meta.plan.attached),
-        start_ns=meta.start.monotonic_ns,
-        tells_clean=any(name in kernel.enums for name in REFERENCES_ENUMS),
-        sample=sample if recording.complete else None,
-        lost={} if sample is None else {n: each.lost for n, each in sample.events.items()},
-        missed={n: (each.missed or 0) or (each.recursion or 0) for n, each in accounts.items()},
-        ledger=ledger,
-        moves={op: moves(semantics, ledger, op) for op in (Op.MIGRATE, Op.RESTORE)},
-        page_types=page_types(kernel),
-        action_required=kernel.enums.get("mf_flags", {}).get("MF_ACTION_REQUIRED", 0),
-    )
+
+
+def context_of(recording: Recording) -> Context:
+    """Return the context of a recording."""
+    meta, sample = recording.meta, recording.last_sample()
+    lost, missed = losses(sample) if sample else ({}, {})
+    of_kernel = known(meta.kernel, (each.probe for each in meta.plan.attached))
+    whole = sample if recording.complete else None
+    return of_kernel.context(meta.start.monotonic_ns, lost, missed, whole, ledger_of(recording))
+
+
+def losses(sample: Sample) -> tuple[dict[str, int], dict[str, int]]:
+    """Return how many events were lost, by type, and how many calls missed, by probe point."""
+    missed = {n: each.missed or each.recursion or 0 for n, each in sample.accounts.items()}
+    return {n: each.lost for n, each in sample.events.items()}, missed
 
 
 def ledger_of(recording: Recording) -> Mapping[str, Any]:

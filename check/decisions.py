@@ -57,6 +57,7 @@ _NAMES = {
 _CODES = {name: number for number, name in enumerate(DECISIONS)}
 _IMPOSSIBLE = UNSEEN
 _SEEN = len(DECISIONS)
+_ONE: Any = np.uint16(1)
 _CELLS = (_IMPOSSIBLE + 1) * _SEEN
 
 NO_BATCH = 255
@@ -93,7 +94,7 @@ def predicted(context: Context, checks: Columns, callers: npt.NDArray[Any]) -> n
         "lru_gen": callers == CALLERS.index("evict"),
         "workingset": context.bit("workingset", words),
     }
-    key: Any = decision_key(ReferenceCheck(**inputs))
+    key: Any = decision_key(ReferenceCheck(**inputs), _ONE)
     decided: npt.NDArray[Any] = table_of(context.semantics)[key]
     mlocked = (decided == _CODES["activate"]) & context.bit("mlocked", words)
     decided[mlocked] = _CODES["activate_mlocked"]

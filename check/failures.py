@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -121,6 +121,8 @@ def failures(context: Context, before: Failing, window: Window) -> tuple[Failing
     unmaps = taken(walks, (walks["op"] == OP["unmap"]) & (walks["batch"] == 0))
     signals = joined([before.signals, taken(signals, ~outside)], _OF_SIGNALS)
     unmaps = joined([before.unmaps, unmaps], _OF_UNMAPS)
+    if not (count(events) or count(signals) or count(late)):
+        return replace(before, unmaps=_latest(unmaps)), []
     events = taken(events, events["handler"] == HANDLERS.index("memory_failure"))
     sent, gone = inside(signals, events), inside(unmaps, events)
     after = Failing(_waiting(signals, sent), _waiting(unmaps, gone), before.handled + count(events))
@@ -137,7 +139,11 @@ def failures(context: Context, before: Failing, window: Window) -> tuple[Failing
 
 
 def _waiting(columns: Columns, found: Inside) -> Columns:
-    return taken(columns, np.flatnonzero(~found.there)[-WAITING:])
+    return _latest(taken(columns, ~found.there))
+
+
+def _latest(columns: Columns) -> Columns:
+    return taken(columns, slice(-WAITING, None))
 
 
 def _name(value: Type | None) -> str | None:

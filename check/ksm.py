@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ..probes.ksm import WHAT
 from ..probes.rmap import KINDS
 from .context import Context
-from .ledgers import KSM_MERGE
+from .ledgers import KSM_MERGE, KSM_SWAP
 from .verdict import Claim, Columns, Found, Reason, Rule, judge, total
 from .walks import OP
 from .windows import Window, count, empty, joined, taken
@@ -170,8 +170,7 @@ def copied(context: Context, merging: Merging) -> Found:
         return Found(COPIED)
     at_most, seen = merging.unmapped, merging.copied
     explained: dict[str, int] = {}
-    lost = context.lost.get("walk", 0) + context.missed.get("rmap_walk_ksm", 0)
-    if seen > at_most and lost:
-        explained["walks of KSM pages were lost or missed"] = seen - at_most
+    if seen > at_most and context.ledger.get("workload") != KSM_SWAP:
+        explained["they may have been unmapped before"] = seen - at_most
     found = total(COPIED, "copies", at_most, seen, seen <= at_most or bool(explained))
     return Found(COPIED, found.held, at_most, seen, explained, found.wrong, found.examples)

@@ -16,6 +16,7 @@ from ..model.scenarios import ksm_walks
 
 FORK_STORM, SOFT_OFFLINE, HWPOISON = "fork_storm", "soft_offline", "hwpoison"
 KSM_FORK, KSM_STALL, KSM_MERGE = "ksm_fork", "ksm_stall", "ksm_merge"
+KSM_SWAP = "ksm_swap"
 """Workloads whose ledgers rules know: `workload` in a ledger."""
 
 

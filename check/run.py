@@ -15,7 +15,7 @@ from .moves import Moving
 from .pairs import Walked
 from .settled import Waiting
 from .totals import Told
-from .verdict import Found, Mismatch, Row, Rule, gathered, rows
+from .verdict import Found, Mismatch, Row, Rule, gathered, nothing, rows
 from .windows import Window, count, windows
 
 RULES: tuple[Rule, ...] = (
@@ -51,7 +51,7 @@ class Verdict:
 class State:
     """What rules carry from one window to the next, and what they found so far."""
 
-    found: Mapping[Rule, Found] = field(default_factory=lambda: gathered(RULES, ()))
+    found: Mapping[Rule, Found] = field(default_factory=lambda: nothing(RULES))
     settling: Waiting = field(default_factory=Waiting)
     walked: Walked = field(default_factory=Walked)
     moving: Moving = field(default_factory=Moving)
@@ -80,8 +80,7 @@ def judge(
         state = step(context, state, window)
         seen += sum(map(count, window.values()))
         progress(seen)
-    last = gathered(RULES, (*state.found.values(), *_last(context, state, events)))
-    found = {rule: each.limited() for rule, each in last.items()}
+    found = finished(context, state, events)
     mismatches = tuple(example for each in found.values() for example in each.examples)
     return Verdict(seen, tuple(rows(found)), mismatches)
 
@@ -94,7 +93,6 @@ def step(context: Context, state: State, window: Window) -> State:
     merging, merged = ksm.merging(context, state.merging, window)
     failing, failed = failures.failures(context, state.failing, window)
     found = (
-        *state.found.values(),
         *decisions.decisions(context, together.checks, together.callers),
         *settled.inside(context, together),
         *batches.batches(context, window["batch"]),
@@ -106,7 +104,15 @@ def step(context: Context, state: State, window: Window) -> State:
         *failed,
     )
     told = totals.add(context, state.told, window)
-    return State(gathered(RULES, found), settling, walked, moving, merging, failing, told)
+    return State(gathered(state.found, found), settling, walked, moving, merging, failing, told)
+
+
+def finished(
+    context: Context, state: State, events: Mapping[str, EventCounts]
+) -> dict[Rule, Found]:
+    """Return all that was found, when all windows are over; `events`: see `judge`."""
+    last = gathered(state.found, _last(context, state, events))
+    return {rule: each.limited() for rule, each in last.items()}
 
 
 def _last(context: Context, state: State, events: Mapping[str, EventCounts]) -> Iterator[Found]:

@@ -69,6 +69,9 @@ class Found:
     def __add__(self, other: Found) -> Found:
         if not (other.held or other.explained or other.wrong):
             return self
+        if not (self.explained or other.explained or self.wrong or other.wrong):
+            numbers = (self.held + other.held, self.predicted + other.predicted)
+            return Found(self.rule, *numbers, self.observed + other.observed)
         reasons = dict.fromkeys((*self.explained, *other.explained))
         doubts = dict.fromkeys((*self.in_doubt, *other.in_doubt))
         return Found(
@@ -204,9 +207,14 @@ def untold(rule: Rule, why: str) -> Found:
     return Found(rule, explained={why: 0})
 
 
-def gathered(rules: Iterable[Rule], found: Iterable[Found]) -> dict[Rule, Found]:
-    """Return the sum of what was found by rule, in the order of `rules`; all of them are there."""
-    sums = {rule: Found(rule) for rule in rules}
+def nothing(rules: Iterable[Rule]) -> dict[Rule, Found]:
+    """Return what was found of rules before anything was looked at."""
+    return {rule: Found(rule) for rule in rules}
+
+
+def gathered(before: Mapping[Rule, Found], found: Iterable[Found]) -> dict[Rule, Found]:
+    """Return the sum of what was found by rule."""
+    sums = dict(before)
     for each in found:
         sums[each.rule] += each
     return sums

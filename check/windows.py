@@ -78,12 +78,22 @@ class _Chosen(Mapping[str, npt.NDArray[Any]]):
 def taken(columns: Columns, which: Mask | Places | slice) -> Columns:
     """Return some of the events."""
     if not isinstance(which, slice) and which.dtype == np.bool_:
-        which = np.flatnonzero(which)  # once for all columns
+        which = _places(which)  # once for all columns
     return _Chosen(columns, which)
+
+
+def _places(which: npt.NDArray[Any]) -> Places | slice:
+    """Return where a mask is set; as a slice, which copies nothing, where that is one piece."""
+    places = np.flatnonzero(which)
+    first, last = (int(places[0]), int(places[-1])) if len(places) else (0, -1)
+    return slice(first, last + 1) if last - first + 1 == len(places) else places
 
 
 def joined(parts: Sequence[Columns], names: Iterable[str]) -> Columns:
     """Return these columns of the events of all parts, one after the other."""
+    filled = [part for part in parts if count(part)]
+    if len(filled) == 1:
+        return {name: filled[0][name] for name in names}
     return {name: np.concatenate([part[name] for part in parts]) for name in names}
 
 

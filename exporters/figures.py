@@ -35,6 +35,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "accounts": ("probe",),
     "events": ("event",),
     "runs": ("probe",),
+    "model": ("rule",),
     "stray_steps": (),
     "quiet": (),
 }

@@ -168,6 +168,14 @@ class RunCounts:
 
 
 @dataclass(frozen=True)
+class RuleCounts:
+    """How often a rule of `rmapwatch check` was held, and mismatches that nothing explains."""
+
+    checks: int
+    mismatches: int
+
+
+@dataclass(frozen=True)
 class Sample:
     """
     One reading of the kernel's cumulative state.
@@ -179,7 +187,7 @@ class Sample:
     itself, empty or None where that is not watched: ``isolations`` by (algorithm, list), ``shrunk``
     by algorithm, ``deactivation``. ``runs`` by probe since it was attached, empty unless the kernel
     counts them (sysctl kernel.bpf_stats_enabled). ``ksm`` and ``failures`` are None where they are
-    not watched.
+    not watched. ``model``: by rule, empty where no check goes on beside.
     """
 
     time_ns: int
@@ -203,3 +211,4 @@ class Sample:
     runs: Mapping[str, RunCounts] = field(default_factory=dict)
     ksm: KsmCounts | None = None
     failures: FailureCounts | None = None
+    model: Mapping[str, RuleCounts] = field(default_factory=dict)

@@ -57,7 +57,8 @@ def ledgers(kernel: str) -> list[dict[str, Any]]:
             "unseen": [{"errno": 0, "before": 610, "after": 611}],
             "seen": [{"errno": 0, "before": 611, "after": 612}],
         },
-        {"workload": "ksm_merge", "processes": 4},
+        {"workload": "ksm_merge"},
+        {"workload": "ksm_swap"},
         {"workload": "ksm_stall", "pages": 31, "errno": 0, "before": 620, "after": 621},
         {"workload": "hwpoison", "failures": [_anon(kernel), _by_madvise(), _again()]},
     ]

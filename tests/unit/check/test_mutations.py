@@ -253,7 +253,7 @@ def test_passes_that_overlap(tmp_path: Path) -> None:
 
 
 def test_more_copies_than_mappings(tmp_path: Path) -> None:
-    false = made("6.1")
+    false = made("6.1", "inactive", "ksm_swap")
     walks = false.records["walk"]
     at = places(walks, {"op": OP["unmap"], "kind": KINDS["ksm"]})[0]
     for name in ("ptes", "vmas", "mapcount_before"):
