@@ -17,11 +17,11 @@ rmapwatch check --live SECONDS [--json]
 rmapwatch export --check
 ```
 
-The first holds a recording against the reference model ([model.md](model.md)) and against itself, on any
-machine: the recording says which kernel it is of, and from its facts follow the semantics that
-are the model's argument. It prints a row for each rule, then each mismatch with the number of its
-event (`seq`), what the model says and from which inputs, what was observed, and where the kernel
-says so. The first 20 mismatches of a rule are told, all are counted.
+The first holds a recording against the reference model ([model.md](model.md)) and against itself,
+on any machine: the recording says which kernel it is of, and from its facts follow the semantics
+that are the model's argument. It prints a row for each rule, then each mismatch with the number of
+its event (`seq`), what the model says and from which inputs, what was observed, and where the
+kernel says so. The first 20 mismatches of a rule are told, all are counted.
 
 - *predicted*, *observed*: in the row's unit. Of a decision: how many checks the model decides so,
   and how many of these were seen to have that effect. A rule about pages has the sums of both
@@ -68,8 +68,9 @@ Where a stream is cut off, the check ends where the first of the cut streams end
 beyond it lacks its counterparts. Totals are then not held. Where events were lost, or the kernel
 skipped a probe's program, what is missing is explained by that, and only what is missing: more
 than was made is a mismatch in any case. Nor do lost events or missed calls explain more differences
-of a rule than there were of them: of what lies beyond, any may be wrong, so all are told. Checks and walks whose counterpart never comes are kept
-up to a fixed number, so that memory is bounded however long the recording is.
+of a rule than there were of them: of what lies beyond, any may be wrong, so all are told. Checks
+and walks whose counterpart never comes are kept up to a fixed number, so that memory is bounded
+however long the recording is.
 
 ## Speed
 
