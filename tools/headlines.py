@@ -85,7 +85,8 @@ def _of(folder: Path) -> Iterator[Headline]:
     recording = Recording(folder)
     ledger = recording.meta.end.ledger if recording.meta.end else {}
     lived = Lived(recording, semantics_of(recording.meta.kernel), ledger or {})
-    yield from _HEADLINES.get(lived.ledger["workload"], lambda _: iter(()))(lived)
+    if headlines := _HEADLINES.get(lived.ledger["workload"]):
+        yield from headlines(lived)
 
 
 def _storm(lived: Lived) -> Iterator[Headline]:
