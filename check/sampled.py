@@ -16,6 +16,7 @@ from dataclasses import replace
 from ..probes import events
 from ..probes.sample import RuleCounts, Sample
 from ..probes.session import Session
+from ..recordings import schema
 from ..recordings.recorder import Memory, Recorder
 from ..recordings.schema import Records
 from .context import Context, known, losses
@@ -37,6 +38,7 @@ class Beside:
     """
 
     def __init__(self, attached: Session, told: Callable[[Mismatch], None]) -> None:
+        schema.load_all()  # now: privileges are dropped before the first check
         self._attached, self._told = attached, told
         self._turn = threading.Lock()
         self._memory = Memory()
