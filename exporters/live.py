@@ -12,11 +12,15 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import errors
 from ..probes import catalogue, service, session
 from ..probes.sample import Sample
 from . import web
+
+if TYPE_CHECKING:
+    from ..check.sampled import Beside
 
 _CHECK_PAGES = 4096
 """16 MB of ring: what a storm produces while the events before it are looked at."""
@@ -64,18 +68,19 @@ def _attached(request: Request) -> Callable[[], Sample]:
         attached = service.connect(wanted, Path(request.loader))
     else:
         attached = session.start(wanted)
-    latest = _checked(attached) if request.check else attached.sample
+    beside = _beside(attached) if request.check else None
     if not request.loader:
         session.drop_privileges()
-    return lambda: latest(_TRIES)
+    if beside is None:
+        return lambda: attached.sample(_TRIES)
+    beside.start()
+    return lambda: beside.sample(_TRIES)
 
 
-def _checked(attached: session.Session) -> Callable[[int], Sample]:
+def _beside(attached: session.Session) -> Beside:
     from ..check import sampled  # numpy and pyarrow, which an exporter alone has no use for
 
-    beside = sampled.Beside(attached, sampled.on_stderr)
-    beside.start()
-    return beside.sample
+    return sampled.Beside(attached, sampled.on_stderr)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,8 @@ MAPCOUNT = "walk: entries are what the mapcount changed by"
 STOPS = "walk: no more entries than mappings"
 ONCE = "walk: a small page is found once in a VMA at most"
 
+LOOKED = "walk: no more VMAs entered than looked at"
+ENTERED = "walk: a small page is unmapped or restored once in a VMA at most"
 LINKED = "walk: a restore walk enters all linked VMAs"
 
 # kernel, caller, event, which one (the first with these values), what becomes of it, which rule
@@ -105,6 +107,8 @@ EVENTS = [
     ("6.1", "inactive", "walk", {"op": OP["unmap"]}, {"mapcount_after": 1}, MAPCOUNT),
     ("6.1", "inactive", "walk", {"op": OP["restore"]}, {"mapcount_before": 3}, MAPCOUNT),
     ("6.1", "inactive", "walk", {"op": OP["unmap"]}, {"pfn": 4444}, UNMAPPED),
+    ("6.1", "inactive", "walk", {"op": OP["restore"], "pfn": 601}, {"looked_at": 2}, LOOKED),
+    ("6.1", "inactive", "walk", {"op": OP["migrate"], "pfn": 620}, {"vmas": 30}, ENTERED),
     ("6.1", "inactive", "walk", {"op": OP["reference"], "map": 5}, {"vmas": 2}, CHILD),
     ("6.1", "inactive", "walk", {"op": OP["restore"], "map": 5}, {"vmas": 24}, CHILD),
     (
@@ -400,6 +404,30 @@ def test_a_sample_that_counted_something_else(what: str, rule: str, tmp_path: Pa
     verdict = run.check(Recording(false.write(tmp_path / "r")))
     assert {m.rule for m in verdict.mismatches} == {rule}
     assert {m.seq for m in verdict.mismatches} == {None}
+
+
+@pytest.mark.parametrize(
+    ("table", "values", "key"),
+    [
+        ("ksm", "pages", "shared"),
+        ("ksm", "swapins", "copied"),
+        ("failures", "errors", "soft_offline"),
+        ("failures", "actions", ("dirty_lru", "recovered")),
+        ("failures", "signals", ("SIGBUS", "BUS_MCEERR_AO")),
+    ],
+)
+def test_memory_that_was_counted_as_something_else(
+    table: str, values: str, key: object, tmp_path: Path
+) -> None:
+    false = made("6.1")
+    counts = getattr(false.sample, table)
+    changed = dict(getattr(counts, values))
+    changed[key] += 1
+    counts = dataclasses.replace(counts, **{values: changed})
+    false.sample = dataclasses.replace(false.sample, **{table: counts})
+    verdict = run.check(Recording(false.write(tmp_path / "r")))
+    rule = {"ksm": "ksm", "failures": "memory failures"}[table] + ": counted = told by events"
+    assert {(m.rule, m.seq) for m in verdict.mismatches} == {(rule, None)}
 
 
 def test_events_that_nobody_accounts_for(tmp_path: Path) -> None:
