@@ -161,6 +161,9 @@ def export(
         typer.Option("--loader", help="Ask the loader at this socket to attach; needs no root."),
     ] = None,
     steps: Steps = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Hold events against the model, 2 s of each minute.")
+    ] = False,
 ) -> None:
     """Serve the figures to Prometheus until SIGTERM or Ctrl-C."""
     from .exporters import live as live_exporter
@@ -168,13 +171,13 @@ def export(
 
     address = listen_address or web.DEFAULT_ADDRESS
     if replay is None:
-        live_exporter.become(live_exporter.Request(address, str(loader or ""), steps))
+        live_exporter.become(live_exporter.Request(address, str(loader or ""), steps, check))
         return
-    if loader is not None:
+    if loader is not None or check:
         raise errors.UsageError(
-            "a recording needs no loader",
-            "--replay and --loader exclude each other",
-            "--replay DIR",
+            "a recording is served as it is",
+            "--replay excludes --loader and --check",
+            f"rmapwatch check {replay}" if check else "--replay DIR",
         )
     from .exporters.replay import Replayed
 
@@ -183,13 +186,23 @@ def export(
 
 @app.command()
 def check(
-    recording: Annotated[Path, typer.Argument(help="The folder of a recording.")],
+    recording: Annotated[Path | None, typer.Argument(help="The folder of a recording.")] = None,
+    live_s: Annotated[
+        float | None,
+        typer.Option("--live", min=0.1, help="Record this kernel for so many seconds instead."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Hold a recording against the reference model; exit 1 on what nothing explains."""
     from .check import command, show  # numpy, pyarrow
 
-    kernel, verdict = command.checked(recording)
+    if (recording is None) == (live_s is None):
+        raise errors.UsageError(
+            "it is not clear what to check",
+            "a recording or --live SECONDS is needed, not both",
+            "rmapwatch check --live 30",
+        )
+    kernel, verdict = command.checked(recording) if recording else command.live(live_s or 0.0)
     if as_json:
         live.print_json(show.as_json(verdict, kernel))
     else:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from ..model.references import Caller, ignores_references
 from ..probes.reclaim import CALLERS, DECISIONS
 from .context import Context
-from .verdict import Columns, Found, Mask, Rule, judge
+from .verdict import Claim, Columns, Found, Reason, Rule, judge
 from .windows import count, taken
 
 _LIST = "mm/vmscan.c, shrink_folio_list() (shrink_page_list() before v5.18)"
@@ -86,53 +87,38 @@ def decided(columns: Columns, *names: str) -> npt.NDArray[np.int64]:
 def _accounts(context: Context, checked: Columns) -> Iterator[Found]:
     kept, told = decided(checked, "keep"), checked["nr_ref_keep"].astype(np.int64)
     unseen = unseen_checks(context, checked)
-    yield _pages(
-        KEPT, checked, told, kept, kept == told, [(w, m & (kept < told)) for w, m in unseen]
-    )
+    fewer = [Reason(why, mask & (kept < told), limit) for why, mask, limit in unseen]
+    yield _pages(Claim(KEPT, checked, kept == told), told, kept, fewer)
     activated = decided(checked, "activate")
     limit = checked["nr_activate_anon"].astype(np.int64) + checked["nr_activate_file"]
-    yield _pages(ACTIVATED, checked, limit, activated, activated <= limit, [])
+    yield _pages(Claim(ACTIVATED, checked, activated <= limit), limit, activated)
     gone, freed = decided(checked, "reclaim", "reclaim_clean"), checked["reclaimed"]
-    yield _pages(RECLAIMED, checked, gone, freed, freed <= gone, unseen)
+    yield _pages(Claim(RECLAIMED, checked, freed <= gone), gone, freed, unseen)
 
 
-def unseen_checks(context: Context, checked: Columns) -> list[tuple[str, Mask]]:
+def unseen_checks(context: Context, checked: Columns) -> list[Reason]:
     """Return why fewer checks may have been seen than a batch made."""
     early = checked["time"] - checked["ns"] < context.start_ns
-    missed = context.missed.get("reference_check", 0) > 0
+    missed = context.missed.get("reference_check", 0)
     return [
-        ("the batch began before the recording", early),
-        ("the kernel did not run a probe's program", np.full(len(early), missed)),
+        Reason("the batch began before the recording", early),
+        Reason("the kernel did not run a probe's program", np.full(len(early), missed > 0), missed),
     ]
 
 
 def _pages(
-    rule: Rule,
-    columns: Columns,
-    model: npt.NDArray[Any],
-    seen: npt.NDArray[Any],
-    right: Mask,
-    explanations: list[tuple[str, Mask]],
+    claim: Claim, model: npt.NDArray[Any], seen: npt.NDArray[Any], reasons: Sequence[Reason] = ()
 ) -> Found:
     """Return what a rule about pages of each batch found; batches without any do not count."""
-    found = judge(
-        rule,
-        columns,
-        right,
-        lambda at: (f"{model[at]} pages", f"{seen[at]} pages"),
-        explanations,
-    )
+    found = judge(claim, lambda at: (f"{model[at]} pages", f"{seen[at]} pages"), reasons)
     held = int(np.count_nonzero((model != 0) | (seen != 0)))
-    return Found(
-        rule, held, int(model.sum()), int(seen.sum()), found.explained, found.wrong, found.examples
-    )
+    return replace(found, held=held, predicted=int(model.sum()), observed=int(seen.sum()))
 
 
 def _unchecked(ignoring: Columns) -> Found:
     seen = decided(ignoring, *DECISIONS)
-    return judge(
-        UNCHECKED, ignoring, seen == 0, lambda at: ("no checks", f"{seen[at]} pages decided on")
-    )
+    claim = Claim(UNCHECKED, ignoring, seen == 0)
+    return judge(claim, lambda at: ("no checks", f"{seen[at]} pages decided on"))
 
 
 def _ignores(context: Context, columns: Columns) -> Found:
@@ -143,4 +129,4 @@ def _ignores(context: Context, columns: Columns) -> Found:
         caller = CALLERS[columns["caller"][at]]
         return f"ignored: {bool(must[at])}, called by {caller}", f"ignored: {bool(does[at])}"
 
-    return judge(IGNORES, columns, must == does, tell)
+    return judge(Claim(IGNORES, columns, must == does), tell)

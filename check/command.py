@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 from ..errors import RmapwatchError, UsageError
+from ..probes import session
+from ..recordings import recorder, schema
 from ..recordings.reader import Recording
 from .run import Verdict, check
 
-_EVERY_S = 1.0
+_EVERY_S, _SAMPLE_S = 1.0, 2.0
 
 
 def checked(folder: Path) -> tuple[str, Verdict]:
@@ -23,6 +26,20 @@ def checked(folder: Path) -> tuple[str, Verdict]:
             return recording.meta.kernel.release, check(recording, progress.show)
     except RmapwatchError as error:
         raise UsageError(error.what, error.why, error.hint) from None
+
+
+def live(seconds: float) -> tuple[str, Verdict]:
+    """Record this kernel for so long, and return what `checked` does; the recording is not kept."""
+    # What is loaded late is loaded before privileges are dropped.
+    schema.load_all()
+    attached = session.start(recorder.SESSION)
+    session.drop_privileges()
+    with tempfile.TemporaryDirectory(prefix="rmapwatch-check-") as name:
+        folder = Path(name) / "recording"
+        print(f"rmapwatch: recording for {seconds:g} s; Ctrl-C ends it", file=sys.stderr)
+        recorder.record(attached, recorder.Request(folder, _SAMPLE_S, seconds))
+        attached.close()
+        return checked(folder)
 
 
 class _Progress:

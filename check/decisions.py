@@ -21,14 +21,16 @@ from ..model.references import (
 from ..probes.events import UNSEEN
 from ..probes.reclaim import CALLERS, DECISIONS
 from .context import Context
-from .verdict import Columns, Found, Mask, Rule, judge, untold
+from .verdict import Claim, Columns, Found, Mask, Reason, Rule, judge, untold
 from .windows import taken
 
 _SOURCE = "mm/vmscan.c, folio_check_references() (page_check_references() before v5.18)"
 
+_NAME = "reference check: "
+
 RULES = {
     name: Rule(
-        f"reference check: {name}",
+        _NAME + name,
         "checks",
         "reference",
         _SOURCE,
@@ -54,6 +56,9 @@ _NAMES = {
 }
 _CODES = {name: number for number, name in enumerate(DECISIONS)}
 _IMPOSSIBLE = UNSEEN
+_SEEN = len(DECISIONS)
+_ONE: Any = np.uint16(1)
+_CELLS = (_IMPOSSIBLE + 1) * _SEEN
 
 NO_BATCH = 255
 """Stands for the caller of a batch whose own event is not there."""
@@ -89,7 +94,7 @@ def predicted(context: Context, checks: Columns, callers: npt.NDArray[Any]) -> n
         "lru_gen": callers == CALLERS.index("evict"),
         "workingset": context.bit("workingset", words),
     }
-    key: Any = decision_key(ReferenceCheck(**inputs))
+    key: Any = decision_key(ReferenceCheck(**inputs), _ONE)
     decided: npt.NDArray[Any] = table_of(context.semantics)[key]
     mlocked = (decided == _CODES["activate"]) & context.bit("mlocked", words)
     decided[mlocked] = _CODES["activate_mlocked"]
@@ -109,57 +114,48 @@ def decisions(context: Context, checks: Columns, callers: npt.NDArray[Any]) -> I
     if not held.all():
         checks, callers = taken(checks, held), callers[held]
     model = predicted(context, checks, callers)
-    for name, rule in RULES.items():
-        yield _decided(context, rule, checks, callers, model, model == _CODES[name])
+    # How often each decision was predicted, by what was seen: one pass for all rules.
+    cells = np.bincount(model.astype(np.uint16) * _SEEN + checks["decision"], minlength=_CELLS)
+    table = cells.reshape(-1, _SEEN)
+    for code, rule in enumerate(RULES.values()):
+        number = int(table[code].sum())
+        if number == table[code, code]:
+            yield Found(rule, number, number, number)
+        else:
+            yield _differing(context, rule, checks, callers, model)
     yield _gives_up(checks, model != _IMPOSSIBLE)
 
 
-def _decided(
+def _differing(
     context: Context,
     rule: Rule,
     checks: Columns,
     callers: npt.NDArray[Any],
     model: npt.NDArray[Any],
-    which: Mask,
 ) -> Found:
-    number = int(np.count_nonzero(which))
-    right = which & (model == checks["decision"])
-    if number == np.count_nonzero(right):
-        return Found(rule, number, number, number)
-    checks, callers, model = taken(checks, which), callers[which], model[which]
-
     def tell(at: int) -> tuple[str, str]:
         why = inputs(context, checks, at, callers[at] == CALLERS.index("evict"))
         return f"{DECISIONS[model[at]]}: {why}", DECISIONS[checks["decision"][at]]
 
-    right = model == checks["decision"]
-    return judge(rule, checks, right, tell, _explanations(context, checks, model))
+    held = model == _CODES[rule.name.removeprefix(_NAME)]
+    claim = Claim(rule, checks, model == checks["decision"], held)
+    return judge(claim, tell, _reasons(context, checks, model))
 
 
-def _explanations(
-    context: Context, checks: Columns, model: npt.NDArray[Any]
-) -> Iterator[tuple[str, Mask]]:
+def _reasons(context: Context, checks: Columns, model: npt.NDArray[Any]) -> Iterator[Reason]:
     seen = checks["decision"]
     free = ~context.bit("mlocked", checks["page_flags"])
     locked = (seen == _CODES["activate_mlocked"]) & free
     open_ones = (model == _CODES["activate"]) | (model == _CODES["keep"])
-    yield "mlocked by another thread between check and effect", locked & open_ones
+    yield Reason("mlocked by another thread between check and effect", locked & open_ones)
     if not context.tells_clean:
         merged = (model == _CODES["reclaim_clean"]) & (seen == _CODES["reclaim"])
-        yield "the probes could not tell reclaim_clean from reclaim", merged
+        yield Reason("the probes could not tell reclaim_clean from reclaim", merged)
 
 
 def _gives_up(checks: Columns, right: Mask) -> Found:
-    gave_up = checks["result"] < 0
-    if not gave_up.any():
-        return Found(NEVER)
-    checks = taken(checks, gave_up)
-    return judge(
-        NEVER,
-        checks,
-        right[gave_up],
-        lambda _: ("the walk never gives up on this kernel", "it gave up"),
-    )
+    claim = Claim(NEVER, checks, right, checks["result"] < 0)
+    return judge(claim, lambda _: ("the walk never gives up on this kernel", "it gave up"))
 
 
 def inputs(context: Context, checks: Columns, at: int, lru_gen: bool) -> str:

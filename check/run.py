@@ -7,21 +7,27 @@ from dataclasses import dataclass, field
 
 from ..probes.sample import EventCounts
 from ..recordings.reader import Recording
-from . import batches, decisions, settled, totals, walks
+from . import batches, decisions, failures, ksm, moves, pairs, settled, totals, walks
 from .context import Context, context_of
+from .failures import Failing
+from .ksm import Merging
+from .moves import Moving
+from .pairs import Walked
 from .settled import Waiting
 from .totals import Told
-from .verdict import Found, Mismatch, Row, Rule, gathered, rows
-from .walks import Walked
+from .verdict import Found, Mismatch, Row, Rule, gathered, nothing, rows
 from .windows import Window, count, windows
 
 RULES: tuple[Rule, ...] = (
     *decisions.RULES.values(),
     decisions.NEVER,
-    *walks.RULES_OF_PAIRS,
+    *pairs.RULES,
     *batches.RULES,
     *settled.RULES,
     *walks.RULES,
+    *moves.RULES,
+    *ksm.RULES,
+    *failures.RULES,
     *totals.RULES,
 )
 """Every rule, in the order of the table."""
@@ -45,9 +51,12 @@ class Verdict:
 class State:
     """What rules carry from one window to the next, and what they found so far."""
 
-    found: Mapping[Rule, Found] = field(default_factory=lambda: gathered(RULES, ()))
+    found: Mapping[Rule, Found] = field(default_factory=lambda: nothing(RULES))
     settling: Waiting = field(default_factory=Waiting)
     walked: Walked = field(default_factory=Walked)
+    moving: Moving = field(default_factory=Moving)
+    merging: Merging = field(default_factory=Merging)
+    failing: Failing = field(default_factory=Failing)
     told: Told = field(default_factory=Told)
 
 
@@ -71,7 +80,7 @@ def judge(
         state = step(context, state, window)
         seen += sum(map(count, window.values()))
         progress(seen)
-    found = gathered(RULES, (*state.found.values(), *_last(context, state, events)))
+    found = finished(context, state, events)
     mismatches = tuple(example for each in found.values() for example in each.examples)
     return Verdict(seen, tuple(rows(found)), mismatches)
 
@@ -79,20 +88,36 @@ def judge(
 def step(context: Context, state: State, window: Window) -> State:
     """Return the state after one more window."""
     settling, together = settled.settle(state.settling, window)
-    walked, checks, their_walks, there = walks.pair(state.walked, window)
+    walked, checks, their_walks, there = pairs.pair(state.walked, window)
+    moving, restored = moves.moved(state.moving, window["walk"])
+    merging, merged = ksm.merging(context, state.merging, window)
+    failing, failed = failures.failures(context, state.failing, window)
     found = (
-        *state.found.values(),
         *decisions.decisions(context, together.checks, together.callers),
         *settled.inside(context, together),
         *batches.batches(context, window["batch"]),
-        *walks.walks(context, window["walk"]),
-        *walks.pairs(context, checks, their_walks, there),
+        *walks.walks(window["walk"]),
+        *pairs.pairs(context, checks, their_walks, there),
+        restored,
+        *moves.shared(context, window["walk"]),
+        *merged,
+        *failed,
     )
     told = totals.add(context, state.told, window)
-    return State(gathered(RULES, found), settling, walked, told)
+    return State(gathered(state.found, found), settling, walked, moving, merging, failing, told)
+
+
+def finished(
+    context: Context, state: State, events: Mapping[str, EventCounts]
+) -> dict[Rule, Found]:
+    """Return all that was found, when all windows are over; `events`: see `judge`."""
+    last = gathered(state.found, _last(context, state, events))
+    return {rule: each.limited() for rule, each in last.items()}
 
 
 def _last(context: Context, state: State, events: Mapping[str, EventCounts]) -> Iterator[Found]:
     """Yield what is found when all windows are over."""
     yield from decisions.decisions(context, *settled.never_settled(state.settling))
+    yield moves.unpaired(context, state.moving)
+    yield ksm.copied(context, state.merging)
     yield from totals.totals(context, state.told, events)

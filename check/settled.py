@@ -8,7 +8,7 @@ belongs to a batch waits until the batch itself has come.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from ..probes.rmap import OPS
 from .batches import decided, unseen_checks
 from .context import Context
 from .decisions import NO_BATCH
-from .verdict import Columns, Found, Mask, Rule, judge
+from .verdict import Claim, Columns, Found, Mask, Reason, Rule, judge
 from .windows import Window, count, empty, joined, taken
 
 _UNMAP = next(number for number, op in enumerate(OPS) if op.name == "unmap")
@@ -156,20 +156,18 @@ def _sums(context: Context, settled: Settled) -> Found:
         return f"by the batch: {model}", f"by its checks: {observed}"
 
     fewer: Mask = np.all(told <= said, axis=1)
-    lost = np.full(len(fewer), context.lost.get("reference", 0) > 0)
-    explanations = [(why, mask & fewer) for why, mask in unseen_checks(context, batches)]
-    explanations.insert(0, ("reference events were lost", lost & fewer))
-    found = judge(SUMS, batches, np.all(told == said, axis=1), tell, explanations)
+    reasons = [
+        Reason(why, mask & fewer, limit)
+        for why, mask, limit in (_lost(context, len(fewer)), *unseen_checks(context, batches))
+    ]
+    found = judge(Claim(SUMS, batches, np.all(told == said, axis=1)), tell, reasons)
     held = int(np.count_nonzero((told + said).any(axis=1)))
-    return Found(
-        SUMS,
-        held,
-        int(said.sum()),
-        int(told.sum()),
-        found.explained,
-        found.wrong,
-        found.examples,
-    )
+    return replace(found, held=held, predicted=int(said.sum()), observed=int(told.sum()))
+
+
+def _lost(context: Context, count: int) -> Reason:
+    lost = context.lost.get("reference", 0)
+    return Reason("reference events were lost", np.full(count, lost > 0), lost)
 
 
 def _unmapped(context: Context, settled: Settled) -> Found:
@@ -183,10 +181,11 @@ def _unmapped(context: Context, settled: Settled) -> Found:
     def tell(at: int) -> tuple[str, str]:
         return "no unmap without a check that lets go", f"pfn {unmaps['pfn'][at]:#x} was unmapped"
 
-    lost = np.full(len(right), context.lost.get("reference", 0) > 0)
-    batches = taken(settled.batches, places)
-    explanations = [("reference events were lost", lost), *unseen_checks(context, batches)]
-    return judge(UNMAPPED, unmaps, right, tell, explanations)
+    reasons = [
+        _lost(context, len(right)),
+        *unseen_checks(context, taken(settled.batches, places)),
+    ]
+    return judge(Claim(UNMAPPED, unmaps, right), tell, reasons)
 
 
 def _among(wanted: npt.NDArray[np.uint64], ordered: npt.NDArray[np.uint64]) -> Mask:

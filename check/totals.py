@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..probes.events import UNSEEN
+from ..probes.events import NOT_KNOWN
+from ..probes.ksm import WHAT
+from ..probes.memory_failure import CODES, HANDLERS, TYPES
+from ..probes.readout import results
 from ..probes.reclaim import CALLERS, DECISIONS, RECLAIMERS
 from ..probes.rmap import KINDS, OPS
 from ..probes.sample import EventCounts, Sample
@@ -72,10 +75,33 @@ BATCHES = Rule(
     "batches and pages reclaimed counted in the kernel by caller and reclaimer are those of the"
     " events",
 )
-RULES = (ACCOUNTS, LOSSES, STORED, GAPLESS, WALKS, CHECKS, BATCHES)
+KSM = Rule(
+    "ksm: counted = told by events",
+    "counts",
+    "",
+    "probes/bpf/ksm.bpf.c",
+    "pages merged, joined, copied and failed to merge, copies on swap-in and passes counted in the"
+    " kernel are those of the events; of pages let go, some are counted by nodes and not told",
+)
+FAILURES = Rule(
+    "memory failures: counted = told by events",
+    "counts",
+    "",
+    "probes/bpf/memory_failure.bpf.c",
+    "handlings, their errors, actions by page type and result, and signals by code counted in the"
+    " kernel are those of the events",
+)
+RULES = (ACCOUNTS, LOSSES, STORED, GAPLESS, WALKS, CHECKS, BATCHES, KSM, FAILURES)
+
+_OPS = tuple(op.name for op in OPS)
+_OF_FAILURES = ("handled", "errors", "actions", "signals")
+_TOLD_OF_KSM = tuple(name for name in WHAT if name != "removed")
 
 Cells = Counter[tuple[str, ...]]
 """What was counted, by what."""
+
+Axes = Sequence[tuple[Sequence[str], npt.NDArray[Any]]]
+"""What events are counted by: names, and the number of the name that each event has."""
 
 
 @dataclass(frozen=True)
@@ -93,54 +119,76 @@ def add(context: Context, told: Told, window: Window) -> Told:
     numbers = [int(c["seq"][at]) for c in window.values() if count(c) for at in (0, -1)]
     numbers += [n for n in (told.first, told.last) if n is not None]
     events: Cells = Counter({(name,): count(columns) for name, columns in window.items()})
-    cells = (
-        _walks(window["walk"]) + _checks(context, window["reference"]) + _batches(window["batch"])
-    )
+    cells = told.cells.copy()
+    for more in (
+        _walks(window["walk"]),
+        _checks(context, window["reference"]),
+        _batches(window["batch"]),
+        _sums("ksm", [(WHAT, window["ksm"]["what"])]),
+        _failures(context, window["memory_failure"]),
+        _sums("signals", [(CODES, window["signal"]["code"])]),
+    ):
+        cells.update(more)
     return Told(
-        told.cells + cells,
+        cells,
         told.events + events,
         min(numbers, default=None),
         max(numbers, default=None),
     )
 
 
-def _sums(name: str, axes: list[tuple[tuple[str, ...], npt.NDArray[Any]]], **weights: Any) -> Cells:
+def _sums(name: str, axes: Axes, **weights: Any) -> Cells:
     """Return how many events there are in each cell, as `name`, and sums of their values."""
-    place = np.zeros(len(axes[0][1]), np.int64)
-    for labels, codes in axes:
-        place = place * len(labels) + codes
+    place = axes[0][1].astype(np.intp)
+    for labels, codes in axes[1:]:
+        place *= len(labels)
+        place += codes
     sizes = [len(labels) for labels, _ in axes]
     size = int(np.prod(sizes))
     found: Cells = Counter()
     for what, values in {name: None, **weights}.items():
-        sums = np.bincount(place, values, size)
+        sums = np.bincount(place, _known(values), size)
         for at in np.flatnonzero(sums):
             where = np.unravel_index(at, sizes)
-            cell = (axis[code] for (axis, _), code in zip(axes, where, strict=True))
+            cell = (axis[int(code)] for (axis, _), code in zip(axes, where, strict=True))
             found[what, *cell] = int(sums[at])
     return found
 
 
+def _known(values: npt.NDArray[Any] | None) -> npt.NDArray[Any] | None:
+    """Return the values, 0 where one is not known."""
+    unknown = values is not None and len(values) > 0 and values.min() < 0
+    return np.maximum(values, 0) if values is not None and unknown else values
+
+
 def _walks(walks: Columns) -> Cells:
-    ops = tuple(op.name for op in OPS)
-    axes = [(ops, walks["op"]), (KINDS, walks["kind"])]
-    known = {name: np.maximum(walks[name], 0) for name in ("vmas", "ptes")}
-    return _sums("walks", axes, **known)
+    axes = [(_OPS, walks["op"]), (KINDS, walks["kind"])]
+    return _sums("walks", axes, vmas=walks["vmas"], ptes=walks["ptes"])
 
 
 def _checks(context: Context, checks: Columns) -> Cells:
-    lru = (~context.bit("swapbacked", checks["page_flags"])).astype(np.int64)
-    result = np.minimum(checks["result"].astype(np.int64) + 1, len(RESULTS) - 1)
+    lru = (~context.bit("swapbacked", checks["page_flags"])).view(np.uint8)
+    result = np.clip(checks["result"], -1, len(RESULTS) - 2) + 1
     caller = np.minimum(checks["is_locked"], 1)
-    axes = [(ASKED_BY, caller), (LRUS, lru), (RESULTS, np.maximum(result, 0))]
-    seen = checks["decision"] != UNSEEN
-    decided = [(LRUS, lru[seen]), (DECISIONS, checks["decision"][seen])]
-    return _sums("checks", axes) + _sums("decisions", decided)
+    found = _sums("checks", [(ASKED_BY, caller), (LRUS, lru), (RESULTS, result)])
+    # What was not seen has a place of its own, beyond those that have names.
+    decision = np.minimum(checks["decision"], len(DECISIONS))
+    decided = _sums("decisions", [(LRUS, lru), ((*DECISIONS, ""), decision)])
+    return found + Counter({cell: n for cell, n in decided.items() if cell[-1]})
 
 
 def _batches(batches: Columns) -> Cells:
     axes = [(CALLERS, batches["caller"]), (RECLAIMERS, batches["reclaimer"])]
     return _sums("batches", axes, reclaimed=batches["reclaimed"])
+
+
+def _failures(context: Context, failures: Columns) -> Cells:
+    cells = _sums("handled", [(HANDLERS, failures["handler"])])
+    wrong = failures["handler"][failures["returned"] != 0]
+    reported = failures["page_type"] != NOT_KNOWN
+    types = tuple(context.page_types.get(number, "") for number in range(TYPES))
+    actions = [(types, failures["page_type"][reported]), (results(), failures["result"][reported])]
+    return cells + _sums("errors", [(HANDLERS, wrong)]) + _sums("actions", actions)
 
 
 def totals(context: Context, told: Told, events: Mapping[str, EventCounts]) -> Iterator[Found]:
@@ -189,13 +237,16 @@ def counted(sample: Sample, told: Told) -> Iterator[Found]:
         (WALKS, "walk", _sampled_walks(sample), ("walks", "vmas", "ptes")),
         (CHECKS, "reference", _sampled_checks(sample), ("checks", "decisions")),
         (BATCHES, "batch", _sampled_batches(sample), ("batches", "reclaimed")),
+        (KSM, "ksm", _sampled_ksm(sample), ("ksm",)),
+        (FAILURES, "memory_failure", _sampled_failures(sample), _OF_FAILURES),
     )
     for rule, event, cells, names in sides:
         counts = sample.events.get(event)
         if why := _incomplete(counts, told.events[event,]):
             yield untold(rule, why)
             continue
-        for cell in sorted({c for c in (*cells, *told.cells) if c[0] in names}):
+        told_of = (c for c in told.cells if c[0] in names and c != ("ksm", "removed"))
+        for cell in sorted({*cells, *told_of}):
             yield total(rule, " ".join(cell), cells[cell], told.cells[cell])
 
 
@@ -232,4 +283,25 @@ def _sampled_batches(sample: Sample) -> Cells:
     for key, counts in sample.batches.items():
         cells["batches", *key] = counts.batches
         cells["reclaimed", *key] = counts.reclaimed
+    return +cells
+
+
+def _sampled_ksm(sample: Sample) -> Cells:
+    ksm = sample.ksm
+    if ksm is None:
+        return Counter()
+    scans = ksm.scans.calls if ksm.scans else 0
+    counts = {**ksm.pages, "copied": ksm.swapins["copied"], "scanned": scans}
+    cells: Cells = Counter({("ksm", name): counts[name] for name in _TOLD_OF_KSM})
+    return +cells
+
+
+def _sampled_failures(sample: Sample) -> Cells:
+    failures = sample.failures
+    if failures is None:
+        return Counter()
+    cells: Cells = Counter({("handled", n): failures.handled[n].calls for n in HANDLERS})
+    cells.update({("errors", name): count for name, count in failures.errors.items()})
+    cells.update({("actions", *key): count for key, count in failures.actions.items()})
+    cells.update({("signals", code): count for (_, code), count in failures.signals.items()})
     return +cells

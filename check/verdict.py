@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -50,8 +50,10 @@ class Found:
     """
     What a rule found in some events: ``held`` times it could be held.
 
-    ``explained``: a reason to how often it accounts for a difference; ``wrong``: differences
-    without one, of which ``examples`` are the first.
+    ``explained``: a reason to how often it accounts for a difference; ``limits``: how often it can
+    at most, of those for which that is known, and ``in_doubt`` the first differences that each of
+    these accounts for. ``wrong``: differences without a reason, of which ``examples`` are the
+    first.
     """
 
     rule: Rule
@@ -61,9 +63,17 @@ class Found:
     explained: Mapping[str, int] = field(default_factory=dict)
     wrong: int = 0
     examples: tuple[Mismatch, ...] = ()
+    limits: Mapping[str, int] = field(default_factory=dict)
+    in_doubt: Mapping[str, tuple[Mismatch, ...]] = field(default_factory=dict)
 
     def __add__(self, other: Found) -> Found:
+        if not (other.held or other.explained or other.wrong):
+            return self
+        if not (self.explained or other.explained or self.wrong or other.wrong):
+            numbers = (self.held + other.held, self.predicted + other.predicted)
+            return Found(self.rule, *numbers, self.observed + other.observed)
         reasons = dict.fromkeys((*self.explained, *other.explained))
+        doubts = dict.fromkeys((*self.in_doubt, *other.in_doubt))
         return Found(
             self.rule,
             self.held + other.held,
@@ -72,7 +82,23 @@ class Found:
             {why: self.explained.get(why, 0) + other.explained.get(why, 0) for why in reasons},
             self.wrong + other.wrong,
             (*self.examples, *other.examples)[:SHOWN],
+            {**self.limits, **other.limits},
+            {w: (*self.in_doubt.get(w, ()), *other.in_doubt.get(w, ()))[:SHOWN] for w in doubts},
         )
+
+    def limited(self) -> Found:
+        """Return it with what its reasons explain beyond their limits as wrong: any of these is."""
+        found = self
+        for why, limit in self.limits.items():
+            beyond = self.explained.get(why, 0) - limit
+            if beyond > 0:
+                found = replace(
+                    found,
+                    explained={**found.explained, why: limit},
+                    wrong=found.wrong + beyond,
+                    examples=(*found.examples, *self.in_doubt[why])[:SHOWN],
+                )
+        return found
 
 
 @dataclass(frozen=True)
@@ -97,39 +123,64 @@ Tell = Callable[[int], tuple[str, str]]
 """What the model says of the event at a place, with the reason, and what was observed."""
 
 
-def judge(
-    rule: Rule,
-    columns: Columns,
-    right: Mask,
-    tell: Tell,
-    explanations: Iterable[tuple[str, Mask]] = (),
-) -> Found:
+class Claim(NamedTuple):
     """
-    Return what the rule found in these events, each of which it holds for.
+    A rule, held against events: where it came out as predicted, of those that it is held for.
 
-    ``right``: where it came out as predicted; ``explanations``: what else accounts for a
-    difference, the first that applies. Predicted and observed count events.
+    ``held``: None where it is held for all of them. Predicted and observed count events.
     """
-    agreed = int(np.count_nonzero(right))
-    found = Found(rule, len(right), len(right), agreed)
-    return found if agreed == len(right) else _differing(found, columns, ~right, tell, explanations)
+
+    rule: Rule
+    columns: Columns
+    right: Mask
+    held: Mask | None = None
+
+
+class Reason(NamedTuple):
+    """
+    What accounts for differences, and for which. ``limit``: how many of a recording at most.
+
+    None where each difference shows by itself that it is so.
+    """
+
+    why: str
+    applies: Mask
+    limit: int | None = None
+
+
+def judge(claim: Claim, tell: Tell, reasons: Iterable[Reason] = ()) -> Found:
+    """Return what a rule found; of several reasons for a difference the first one counts."""
+    wrong = ~claim.right if claim.held is None else claim.held & ~claim.right
+    held = len(wrong) if claim.held is None else int(np.count_nonzero(claim.held))
+    differing = int(np.count_nonzero(wrong))
+    found = Found(claim.rule, held, held, held - differing)
+    return _differing(found, claim.columns, wrong, tell, reasons) if differing else found
 
 
 def _differing(
-    found: Found,
-    columns: Columns,
-    wrong: Mask,
-    tell: Tell,
-    explanations: Iterable[tuple[str, Mask]],
+    found: Found, columns: Columns, wrong: Mask, tell: Tell, reasons: Iterable[Reason]
 ) -> Found:
-    reasons = {}
-    for why, applies in explanations:
-        reasons[why] = int(np.count_nonzero(wrong & applies))
+    explained, limits, in_doubt = {}, {}, {}
+
+    def examples(which: Mask) -> tuple[Mismatch, ...]:
+        places = np.flatnonzero(which)[:SHOWN]
+        return tuple(_mismatch(found.rule, columns, int(at), tell) for at in places)
+
+    for why, applies, limit in reasons:
+        accounted = wrong & applies
         wrong = wrong & ~applies
-    places = np.flatnonzero(wrong)
-    examples = tuple(_mismatch(found.rule, columns, int(at), tell) for at in places[:SHOWN])
-    reasons = {why: count for why, count in reasons.items() if count}
-    return replace(found, explained=reasons, wrong=len(places), examples=examples)
+        if count := int(np.count_nonzero(accounted)):
+            explained[why] = count
+        if count and limit is not None:
+            limits[why], in_doubt[why] = limit, examples(accounted)
+    return replace(
+        found,
+        explained=explained,
+        wrong=int(np.count_nonzero(wrong)),
+        examples=examples(wrong),
+        limits=limits,
+        in_doubt=in_doubt,
+    )
 
 
 def _mismatch(rule: Rule, columns: Columns, at: int, tell: Tell) -> Mismatch:
@@ -156,9 +207,14 @@ def untold(rule: Rule, why: str) -> Found:
     return Found(rule, explained={why: 0})
 
 
-def gathered(rules: Iterable[Rule], found: Iterable[Found]) -> dict[Rule, Found]:
-    """Return the sum of what was found by rule, in the order of `rules`; all of them are there."""
-    sums = {rule: Found(rule) for rule in rules}
+def nothing(rules: Iterable[Rule]) -> dict[Rule, Found]:
+    """Return what was found of rules before anything was looked at."""
+    return {rule: Found(rule) for rule in rules}
+
+
+def gathered(before: Mapping[Rule, Found], found: Iterable[Found]) -> dict[Rule, Found]:
+    """Return the sum of what was found by rule."""
+    sums = dict(before)
     for each in found:
         sums[each.rule] += each
     return sums

@@ -11,6 +11,8 @@ import numpy.typing as npt
 from ..probes import events
 from ..recordings import schema
 from ..recordings.reader import Recording
+from .context import ledger_of
+from .ledgers import FORK_STORM
 from .verdict import Columns, Mask
 
 ROWS = 1 << 16
@@ -21,10 +23,16 @@ Places = npt.NDArray[np.intp]
 Window = Mapping[str, Columns]
 """By type of event: its events of the window, every type being there."""
 
+_OBJECTS = ("map", "root")
+"""Columns of walks that tell apart who owns a page: for the ledger of a fork storm alone."""
+
 _UNUSED = {
-    "walk": ("tgid", "cpu", "ns", "looked_at", "comm"),
-    "reference": ("tgid", "cpu", "index"),
+    "walk": ("tgid", "cpu", "ns", "comm"),
+    "reference": ("tgid", "cpu", "time", "index"),
     "batch": ("tgid", "cpu", "memcg", "isolated"),
+    "ksm": ("tgid", "cpu", "batch"),
+    "memory_failure": ("tgid", "cpu", "batch"),
+    "signal": ("cpu", "batch"),
 }
 
 NEEDED = {
@@ -33,13 +41,19 @@ NEEDED = {
     else ("seq",)
     for event in events.EVENTS
 }
-"""The columns that rules look at; of other types of event, that they are there."""
+"""The columns that rules look at; of types of event that no rule is about, that they are there."""
+
+
+def needed(recording: Recording) -> Mapping[str, tuple[str, ...]]:
+    """Return the columns to be read of a recording."""
+    if ledger_of(recording).get("workload") == FORK_STORM:
+        return NEEDED
+    return {**NEEDED, "walk": tuple(n for n in NEEDED["walk"] if n not in _OBJECTS)}
 
 
 def empty(event: str) -> Columns:
     """Return no events of that type."""
-    none = schema.of_stream(event).empty_table()
-    return {name: schema.column_of(event, none, name) for name in NEEDED[event]}
+    return schema.columns_of(event, schema.of_stream(event).empty_table(), NEEDED[event])
 
 
 class _Chosen(Mapping[str, npt.NDArray[Any]]):
@@ -64,12 +78,22 @@ class _Chosen(Mapping[str, npt.NDArray[Any]]):
 def taken(columns: Columns, which: Mask | Places | slice) -> Columns:
     """Return some of the events."""
     if not isinstance(which, slice) and which.dtype == np.bool_:
-        which = np.flatnonzero(which)  # once for all columns
+        which = _places(which)  # once for all columns
     return _Chosen(columns, which)
+
+
+def _places(which: npt.NDArray[Any]) -> Places | slice:
+    """Return where a mask is set; as a slice, which copies nothing, where that is one piece."""
+    places = np.flatnonzero(which)
+    first, last = (int(places[0]), int(places[-1])) if len(places) else (0, -1)
+    return slice(first, last + 1) if last - first + 1 == len(places) else places
 
 
 def joined(parts: Sequence[Columns], names: Iterable[str]) -> Columns:
     """Return these columns of the events of all parts, one after the other."""
+    filled = [part for part in parts if count(part)]
+    if len(filled) == 1:
+        return {name: filled[0][name] for name in names}
     return {name: np.concatenate([part[name] for part in parts]) for name in names}
 
 
@@ -84,7 +108,8 @@ def windows(recording: Recording, rows: int = ROWS) -> Iterator[Window]:
 
     What lies beyond the end of a stream that is cut off is left out: its counterparts are missing.
     """
-    streams = [_Stream(recording, event, rows) for event in events.EVENTS]
+    names = needed(recording)
+    streams = [_Stream(recording, event, names[event], rows) for event in events.EVENTS]
     for stream in streams:
         stream.fill()
     while any(count(stream.waiting) for stream in streams):
@@ -99,9 +124,9 @@ def windows(recording: Recording, rows: int = ROWS) -> Iterator[Window]:
 class _Stream:
     """One stream of a recording: what was read of it and is not yet in a window."""
 
-    def __init__(self, recording: Recording, event: str, rows: int) -> None:
-        self.event, self._rows = event, rows
-        self._batches = recording.batches(event, NEEDED[event])
+    def __init__(self, recording: Recording, event: str, names: tuple[str, ...], rows: int) -> None:
+        self.event, self._names, self._rows = event, names, rows
+        self._batches = recording.batches(event, names)
         self.ended = self.taken_from = False
         self.cut = recording.is_cut(event)
         self.waiting = empty(event)
@@ -122,19 +147,16 @@ class _Stream:
 
     def fill(self) -> None:
         """Read on, where nothing waits."""
-        parts, rows = [self.waiting], count(self.waiting)
-        if rows:
+        if count(self.waiting):
             return
-        while rows < self._rows and not self.ended:
+        parts: list[Columns] = []
+        while sum(map(count, parts)) < self._rows and not self.ended:
             batch = next(self._batches, None)
             self.ended = batch is None
             if batch is not None:
-                parts.append(self._columns(batch))
-                rows += batch.num_rows
-        self.waiting = joined(parts, NEEDED[self.event])
-
-    def _columns(self, batch: Any) -> Columns:
-        return {n: schema.column_of(self.event, batch, n) for n in NEEDED[self.event]}
+                parts.append(schema.columns_of(self.event, batch, self._names))
+        if parts:
+            self.waiting = parts[0] if len(parts) == 1 else joined(parts, self._names)
 
     def take(self, last: int | None) -> Columns:
         """Take out what lies up to `last`, all where that is None."""

@@ -43,6 +43,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "accounts": ("probe",),
     "events": ("event",),
     "runs": ("probe",),
+    "model": ("rule",),
     "stray_steps": (),
     "quiet": (),
 }

@@ -12,11 +12,18 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import errors
 from ..probes import catalogue, service, session
 from ..probes.sample import Sample
 from . import web
+
+if TYPE_CHECKING:
+    from ..check.sampled import Beside
+
+_CHECK_PAGES = 4096
+"""16 MB of ring: what a storm produces while the events before it are looked at."""
 
 _TRIES = 2
 """A scrape does not wait for a moment at which nothing moves: there may be none for minutes."""
@@ -26,17 +33,19 @@ _TRIES = 2
 class Request:
     """
     An exporter of this kernel. ``loader``: the path at which one listens, "" for none. ``steps``:
-    with the probes that see what walks look at.
+    with the probes that see what walks look at. ``check``: events are held against the model.
     """
 
     address: str
     loader: str = ""
     steps: bool = False
+    check: bool = False
 
 
 def become(request: Request) -> None:
     """Replace this process by an exporter of this kernel."""
-    told = (request.address, request.loader, "steps" if request.steps else "")
+    asked = ("steps" if request.steps else "", "check" if request.check else "")
+    told = (request.address, request.loader, *asked)
     # -P: nothing is imported from the folder that this happens to be started in.
     command = [sys.executable, "-P", "-m", __name__, *told, *sys.argv[1:]]
     try:
@@ -53,15 +62,27 @@ def run(request: Request) -> None:
 
 
 def _attached(request: Request) -> Callable[[], Sample]:
-    wanted = session.Request(probes=catalogue.names(request.steps))
+    pages = _CHECK_PAGES if request.check else session.RING_PAGES
+    wanted = session.Request(probes=catalogue.names(request.steps), ring_pages=pages)
     if request.loader:
         attached = service.connect(wanted, Path(request.loader))
     else:
         attached = session.start(wanted)
+    beside = _beside(attached) if request.check else None
+    if not request.loader:
         session.drop_privileges()
-    return lambda: attached.sample(_TRIES)
+    if beside is None:
+        return lambda: attached.sample(_TRIES)
+    beside.start()
+    return lambda: beside.sample(_TRIES)
+
+
+def _beside(attached: session.Session) -> Beside:
+    from ..check import sampled  # numpy and pyarrow, which an exporter alone has no use for
+
+    return sampled.Beside(attached, sampled.on_stderr)
 
 
 if __name__ == "__main__":
-    _, _address, _loader, _steps, *_typed = sys.argv
-    errors.door(lambda: run(Request(_address, _loader, bool(_steps))), _typed)
+    _, _address, _loader, _steps, _check, *_typed = sys.argv
+    errors.door(lambda: run(Request(_address, _loader, bool(_steps), bool(_check))), _typed)

@@ -9,9 +9,10 @@ enumerators; their numbers differ between kernels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import product
 
 from ..kernels.semantics import KernelPage, Semantics
 
@@ -396,3 +397,27 @@ def touch_later(page: PoisonedPage, handling: Handling) -> Signal | None:
 def si_addr_lsb(page: PoisonedPage) -> int:
     """Return si_addr_lsb of the SIGBUS: log2 of the bytes that are lost."""
     return HUGE_PAGE_SHIFT if page.kind is Kind.HUGETLB else PAGE_SHIFT
+
+
+def outcomes(semantics: Semantics) -> frozenset[tuple[Type, Result, int]]:
+    """Return which page types, results and returned values `memory_failure` can report together."""
+    return frozenset(
+        (done.type, done.result, done.returns)
+        for page in _any_page()
+        for flags in (frozenset[Flag](), frozenset({Flag.COUNT_INCREASED}))
+        for done in (memory_failure(semantics, page, flags),)
+        if done.type is not None and done.result is not None
+    )
+
+
+def _any_page() -> Iterator[PoisonedPage]:
+    """Yield pages in every state that decides on the outcome."""
+    states = ("dirty", "mapped", "swapcache", "mlocked", "unevictable", "lru")
+    for kind, values in product(Kind, product((False, True), repeat=len(states))):
+        page = PoisonedPage(kind, **dict(zip(states, values, strict=True)))
+        yield page
+        yield replace(page, unmaps=False)
+        yield replace(page, thp=True, splits=False)
+        yield replace(page, truncated=True)
+        yield replace(page, extra_references=True)
+        yield replace(page, poisoned=True)

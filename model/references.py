@@ -92,14 +92,16 @@ def page_check_references(semantics: Semantics, check: ReferenceCheck) -> Outcom
     return Outcome(_unreferenced(semantics, check), False, check.workingset)
 
 
-def decision_key(check: ReferenceCheck) -> int:
+def decision_key(check: ReferenceCheck, one: int = 1) -> int:
     """
     Return the index of a check in `decision_table`.
 
     Made of comparisons and sums alone, so the fields of `check` may as well be equally long
-    integer arrays, and the result is then an array.
+    integer arrays, and the result is then an array, of the type of `one`.
     """
-    seen = (check.referenced >= 0) * 1 + (check.referenced > 0) * 1 + (check.referenced > 1) * 1
+    seen = (check.referenced >= 0) * one
+    seen += (check.referenced > 0) * one
+    seen += (check.referenced > 1) * one
     key = seen
     for bit in (
         (check.vm_flags & VM_LOCKED) != 0,
@@ -111,7 +113,7 @@ def decision_key(check: ReferenceCheck) -> int:
         check.workingset,
         check.refs > 1,
     ):
-        key = key * 2 + bit * 1
+        key = key * 2 + bit * one
     return key
 
 

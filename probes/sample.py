@@ -229,6 +229,14 @@ class RunCounts:
 
 
 @dataclass(frozen=True)
+class RuleCounts:
+    """How often a rule of `rmapwatch check` was held, and mismatches that nothing explains."""
+
+    checks: int
+    mismatches: int
+
+
+@dataclass(frozen=True)
 class Sample:
     """
     One reading of the kernel's cumulative state.
@@ -242,6 +250,7 @@ class Sample:
     counts them (sysctl kernel.bpf_stats_enabled). ``ksm``, ``failures``, ``forks`` and ``cow`` are
     None where they are not watched. ``migrations`` by reason, as the kernel names it, in small
     letters; ``lock_waits`` by (lock, mode, inside of what); both empty where they are not watched.
+    ``model``: by rule, empty where no check goes on beside.
     """
 
     time_ns: int
@@ -269,3 +278,4 @@ class Sample:
     lock_waits: Mapping[tuple[str, str, str], CallCounts] = field(default_factory=dict)
     forks: ForkCounts | None = None
     cow: CowCounts | None = None
+    model: Mapping[str, RuleCounts] = field(default_factory=dict)

@@ -85,6 +85,16 @@ class Recording:
             for batch in self.batches(schema.SAMPLES):
                 yield from schema.samples_of(batch)
 
+    def last_sample(self) -> Sample | None:
+        """Return the last Sample, None without any."""
+        latest = None
+        for batch in self.batches(schema.SAMPLES):
+            latest = batch
+        if latest is None:
+            return None
+        with self._told(schema.SAMPLES):
+            return list(schema.samples_of(latest))[-1]
+
     def batches(self, stream: str, names: Collection[str] | None = None) -> Iterator[Any]:
         """
         Yield the whole record batches of a type of event (`pyarrow.RecordBatch`).

@@ -51,6 +51,12 @@ class Memory:
         """Keep them."""
         self._batches[event].append(records)
 
+    def take(self) -> dict[str, Records]:
+        """Return all events so far, by type, and forget them."""
+        found = self.records()
+        self._batches = {name: [] for name in events.EVENTS}
+        return found
+
     def records(self) -> dict[str, Records]:
         """Return all events so far, by type."""
         return {

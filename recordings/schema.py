@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -146,28 +146,31 @@ def records_of(event: str, table: Any) -> Records:
     """Return the events that a table or a record batch holds, as the ring gave them."""
     found = np.zeros(table.num_rows, ring.dtype(event))
     found["type"] = events.type_number(event)
-    for member in columns(event):
-        found[member.name] = _column(member, table)
+    for name, values in columns_of(event, table, _members(event)).items():
+        found[name] = values
     return found
 
 
-def column_of(event: str, table: Any, name: str) -> npt.NDArray[Any]:
-    """Return one column of a table or a record batch, its values as the ring gave them."""
-    member = next(member for member in columns(event) if member.name == name)
-    values = _column(member, table)
-    return values.astype(_dtypes(event)[name], copy=False)
+def columns_of(event: str, table: Any, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]:
+    """Return columns of a table or a record batch, their values as the ring gave them."""
+    members, there = _members(event), {name: n for n, name in enumerate(table.schema.names)}
+    found = {}
+    for name in names:
+        member, kind = members[name]
+        values = (
+            _values(member, table.column(there[name]))
+            if name in there
+            else np.full(table.num_rows, member.unknown)
+        )
+        found[name] = values.astype(kind, copy=False)
+    return found
 
 
 @functools.cache
-def _dtypes(event: str) -> dict[str, np.dtype[Any]]:
+def _members(event: str) -> dict[str, tuple[EventField, np.dtype[Any]]]:
+    """Return the columns of an event by name, and the type of each in the ring."""
     whole = ring.dtype(event)
-    return {member.name: whole[member.name] for member in columns(event)}
-
-
-def _column(member: EventField, table: Any) -> npt.NDArray[Any]:
-    if member.name in table.schema.names:
-        return _values(member, table.column(member.name))
-    return np.full(table.num_rows, member.unknown)
+    return {member.name: (member, whole[member.name]) for member in columns(event)}
 
 
 def _values(member: EventField, column: Any) -> npt.NDArray[Any]:

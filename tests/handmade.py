@@ -10,10 +10,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import handmade_memory
 import numpy as np
 from rmapwatch.kernels.facts import KernelFacts
 from rmapwatch.probes import events, reclaim, ring, rmap, state
 from rmapwatch.probes.events import ALL_ONES, NOT_KNOWN, UNSEEN, WALK_BAILED
+from rmapwatch.probes.readout import page_types
 from rmapwatch.probes.sample import Account, Attachment, EventCounts, Sample
 from rmapwatch.recordings.meta import Clocks, Ending, Meta, Plan
 from rmapwatch.recordings.writer import Writer
@@ -90,6 +92,7 @@ class Story:
     def walk(self, op: str, kind: str = "anon", **values: int) -> int:
         usual = {"vmas": 1, "ptes": 1, "mapcount_before": 1, "mapcount_after": 1, "nr_pages": 1}
         names = {"op": OPS.index(op), "kind": rmap.KINDS.index(kind), "looked_at": NOT_KNOWN}
+        names |= {"looked_at": values["vmas"] + 1} if op == "restore" and "vmas" in values else {}
         self.tell("walk", **{**names, **usual, **values})
         return self.now
 
@@ -170,8 +173,8 @@ def story(kernel: str, caller: str) -> Story:
         pageout.check(seen[0])
     pageout.end(ignores)
     Batch(told, 702, "clean", 2).end(ignores=True)
-    told.tell("ksm", tid=706)  # of which the check knows no more than that it is there
     _storm(told)
+    handmade_memory.tell(told, kernel)
     return told
 
 
@@ -232,6 +235,7 @@ def sample_of(told: Story) -> Sample:
             batches[key] += 1
             freed[key] += e["reclaimed"]
     usual = sample(told.now + 1, 1)
+    ksm, failures = handmade_memory.counted(told.told, usual, page_types(told.facts))
     return dataclasses.replace(
         usual,
         accounts={"reclaim_batch": Account(9, 9, 0, 0, 0), "reference_check": _exits_only()},
@@ -248,6 +252,8 @@ def sample_of(told: Story) -> Sample:
             for key in usual.batches
         },
         events=_counts(told),
+        ksm=ksm,
+        failures=failures,
     )
 
 
@@ -289,7 +295,10 @@ class Made:
         return folder
 
 
-def made(kernel: str, caller: str = "inactive") -> Made:
-    """A recording of a kernel whose batches are of that caller."""
+def made(kernel: str, caller: str = "inactive", ledger: str = "fork_storm") -> Made:
+    """A recording of a kernel whose batches are of that caller; `ledger`: of which workload."""
     told = story(kernel, caller)
-    return Made(records_of(told), sample_of(told), told.facts, _counts(told))
+    ledgers = {each["workload"]: each for each in (LEDGER, *handmade_memory.ledgers(kernel))}
+    found = Made(records_of(told), sample_of(told), told.facts, _counts(told))
+    found.ledger = dict(ledgers[ledger])
+    return found

@@ -36,6 +36,7 @@ from rmapwatch.probes.sample import (
     IsolationCounts,
     KsmCounts,
     MigrationCounts,
+    RuleCounts,
     Sample,
     ShrunkCounts,
     WalkCounts,
@@ -124,6 +125,7 @@ def sample(time_ns: int, scale: int) -> Sample:
             begun=scale + 1,
             scans=calls(scale),
         ),
+        model={"reference check: keep": RuleCounts(503 * scale, scale)},
         failures=FailureCounts(
             handled={
                 name: calls(2 * scale) for name in (*memory_failure.HANDLERS, "collect_procs")

@@ -2,7 +2,8 @@
 Write everything that derives from a table; with --check, only say what is out of date.
 
 Each entry of `GENERATED` is a path below the root of the repository and the function that returns
-its text. To add one: write the function where it belongs, enter it here.
+its text; of docs/model.md that is one table, the rest is as it stands there. To add one: write the
+function where it belongs, enter it here.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from rmapwatch.tools import (
     check_pages,
     dashboard,
+    headlines,
     metric_pages,
     model_rules,
     probe_pages,
@@ -27,6 +29,7 @@ GENERATED: tuple[tuple[str, Callable[[], str]], ...] = (
     ("deploy/grafana/rmapwatch.json", dashboard.page),
     ("docs/check.md", check_pages.page),
     ("docs/metrics.md", metric_pages.page),
+    ("docs/model.md", headlines.page),
     ("docs/model-rules.md", model_rules.page),
     ("docs/probes.md", probe_pages.probes),
     ("docs/kernels.md", probe_pages.kernels),

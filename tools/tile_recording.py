@@ -33,7 +33,6 @@ def tile(source: Recording, times: int, folder: Path) -> None:
     for turn in range(times):
         for name, found in events.items():
             writer.append(name, _later(found, turn, numbers, span, batches))
-        writer.flush()
     sample = list(source.samples())[-1]
     counts = {name: _counts(each, times) for name, each in sample.events.items()}
     writer.sample(dataclasses.replace(sample, quiet=False, events=counts))

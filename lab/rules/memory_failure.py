@@ -11,28 +11,16 @@ import numpy.typing as npt
 
 from ...kernels.changes import DEFINED
 from ...kernels.semantics import Semantics
+from ...model import injected
 from ...model import memory_failure as model
 from ...probes import memory_failure as probes
 from ...probes.readout import page_types, results
 from .row import Agreement, Run, equal, op, untold
 
-_PAGES = {
-    "anon": model.PoisonedPage(model.Kind.ANON),
-    "thp": model.PoisonedPage(model.Kind.ANON, thp=True),
-    "ksm": model.PoisonedPage(model.Kind.KSM),
-    "shmem": model.PoisonedPage(model.Kind.FILE),
-    "dirty_file": model.PoisonedPage(model.Kind.FILE),
-    "clean_file": model.PoisonedPage(model.Kind.FILE, dirty=False),
-    "hugetlb": model.PoisonedPage(model.Kind.HUGETLB),
-}
-_INJECTORS = {"madvise": model.Injector.MADVISE, "corrupt_pfn": model.Injector.CORRUPT_PFN}
 _SIGNALS = {
     "BUS_MCEERR_AR": model.Signal.SIGBUS_AR,
     "BUS_MCEERR_AO": model.Signal.SIGBUS_AO,
 }
-
-Told = tuple[int, model.Signal | None, int, int]
-"""A signal: process, what it was, si_addr and si_addr_lsb."""
 
 
 def hwpoison(run: Run) -> Iterator[Agreement]:
@@ -42,7 +30,7 @@ def hwpoison(run: Run) -> Iterator[Agreement]:
     told = events[events["handler"] == probes.HANDLERS.index("memory_failure")]
     yield equal("failures handled", "failures", len(rows), len(told))
     pairs = list(zip(rows, told, strict=False))
-    handled = [_handled(semantics, row) for row in rows]
+    handled = [injected.handling(semantics, row) for row in rows]
     types, names = page_types(run.kernel), results()
     of_page = sum(int(event["pfn"]) == row["pfn"] for row, event in pairs)
     yield equal("each is of the page that the ledger names", "failures", len(rows), of_page)
@@ -73,16 +61,6 @@ def _type(types: Mapping[int, str], event: np.void) -> str | None:
 
 def _result(names: list[str], event: np.void) -> str | None:
     return names[event["result"]] if event["result"] >= 0 else None
-
-
-def _page(row: Mapping[str, Any]) -> model.PoisonedPage:
-    page = _PAGES[row["kind"]]
-    return model.PoisonedPage(page.kind, page.dirty, thp=page.thp, poisoned=row["poisoned"])
-
-
-def _handled(semantics: Semantics, row: Mapping[str, Any]) -> model.Handling:
-    flags = model.injector_flags(semantics, _INJECTORS[row["injector"]])
-    return model.memory_failure(semantics, _page(row), flags)
 
 
 def _actions(run: Run, told: npt.NDArray[np.void]) -> Iterator[Agreement]:
@@ -118,13 +96,13 @@ def _signals(run: Run, semantics: Semantics) -> Iterator[Agreement]:
     yield equal("no other signal came", "signals", foretold.total(), told.total())
 
 
-def _seen(run: Run) -> Iterator[Told]:
+def _seen(run: Run) -> Iterator[injected.Told]:
     for event in run.records["signal"]:
         code = _SIGNALS[probes.CODES[event["code"]]]
         yield int(event["target"]), code, int(event["address"]), int(event["lsb"])
 
 
-def _told(ledger: Mapping[str, Any]) -> Iterator[Told]:
+def _told(ledger: Mapping[str, Any]) -> Iterator[injected.Told]:
     for row in ledger["failures"]:
         for process in row["processes"]:
             for signal in process["signals"]:
@@ -133,20 +111,10 @@ def _told(ledger: Mapping[str, Any]) -> Iterator[Told]:
                 yield process["pid"], what, signal["address"], signal["lsb"]
 
 
-def _foretold(semantics: Semantics, ledger: Mapping[str, Any]) -> Iterator[Told]:
+def _foretold(semantics: Semantics, ledger: Mapping[str, Any]) -> Iterator[injected.Told]:
     for row in ledger["failures"]:
-        page, where = _page(row), (row["address"], model.si_addr_lsb(_page(row)))
-        flags = model.injector_flags(semantics, _INJECTORS[row["injector"]])
-        tasks = [
-            model.Task(p["pid"], policy=model.Policy[p["policy"].upper()], current=p["current"])
-            for p in row["processes"]
-        ]
-        for pid, signal in model.signals(semantics, page, tasks, flags).items():
-            yield pid, signal, *where
-        late = model.touch_later(page, model.memory_failure(semantics, page, flags))
-        if late:
-            for task in tasks:
-                yield task.pid, late, *where
+        yield from injected.told_at_once(semantics, row)
+        yield from injected.told_late(semantics, row)
 
 
 def _corrupted(run: Run, told: npt.NDArray[np.void]) -> Iterator[Agreement]:

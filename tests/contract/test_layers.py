@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "probes": {"errors", "kernels"},
     "collectors": {"errors", "kernels", "probes"},
     "recordings": {"errors", "kernels", "probes"},
-    "exporters": {"errors", "kernels", "probes", "collectors"},
+    "exporters": {"errors", "kernels", "probes", "collectors", "check"},
     "model": {"kernels"},
     "check": {"errors", "kernels", "probes", "recordings", "model"},
     "views": {"errors", "kernels", "probes", "collectors", "recordings", "model"},

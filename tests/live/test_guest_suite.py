@@ -25,7 +25,14 @@ EXPECTED_SKIPS: dict[str, dict[str, str]] = {series: {} for series in kernels.SU
 
 # What depends on the machine and the command line rather than on the kernel: it runs in a guest of
 # the first kernel that is asked for, and takes most of that guest's time.
-OF_ONE_KERNEL = {"test_doctor", "test_export", "test_record", "test_refusals", "test_top"}
+OF_ONE_KERNEL = {
+    "test_check",
+    "test_doctor",
+    "test_export",
+    "test_record",
+    "test_refusals",
+    "test_top",
+}
 
 
 _LINES = 12

@@ -2,17 +2,21 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 from rmapwatch.collectors.frame import Frame, frame
+from rmapwatch.probes.sample import RuleCounts
 from rmapwatch.recordings import replay
 from rmapwatch.recordings.reader import Recording
+from rmapwatch.recordings.writer import Writer
 from servers import FIXTURE, ROOT, Prometheus, exporter, get, prometheus, until
+
+RULE = "reference check: keep"
 
 # Recordings that together have something of everything.
 FLEET = (
-    "fork-storm-6.1",
     "file-stream-6.12",
     "ksm-stall-6.12",
     "hwpoison-6.12",
@@ -32,13 +36,25 @@ class Scraped:
 
 
 @pytest.fixture(scope="session")
-def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
+def checked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Samples of a recording as they would be beside a check, of which no recording tells."""
+    source, folder = Recording(FIXTURE), tmp_path_factory.mktemp("checked") / "recording"
+    writer = Writer(folder, replace(source.meta, complete=False, end=None))
+    for number, sample in enumerate(source.samples()):
+        writer.sample(replace(sample, model={RULE: RuleCounts(number * 1009, 0)}))
+    assert source.meta.end is not None
+    writer.close(source.meta.end)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def scraped(checked: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
     first, last = replay.whole(Recording(FIXTURE).samples())
     whole = frame(last, first)
     walks = sum(row.walks for row in whole.walks)
     rules = ROOT / "deploy" / "prometheus" / "alerts.yml"
     with (
-        exporter("--replay", str(FIXTURE)) as (url, _),
+        exporter("--replay", str(checked)) as (url, _),
         prometheus([url], tmp_path_factory.mktemp("prometheus"), rules=rules) as running,
     ):
         seen = 'sum(rmapwatch_walks_total{job="rmapwatch"})'
@@ -47,12 +63,11 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
 
 
 @pytest.fixture(scope="session")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+def fleet(checked: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """A Prometheus that has seen all of several recordings, each an instance."""
     with ExitStack() as stack:
         ends = {}
-        for name in FLEET:
-            folder = FIXTURE.with_name(name)
+        for folder in (checked, *map(FIXTURE.with_name, FLEET)):
             first, last = replay.whole(Recording(folder).samples())
             url, _ = stack.enter_context(exporter("--replay", str(folder)))
             ends[url] = sum(row.walks for row in frame(last, first).walks)

@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import handmade_memory
 import numpy as np
 import pytest
 from handmade import EXEC, LOCKED, OPS, Made, made
@@ -10,7 +11,7 @@ from rmapwatch.check import run
 from rmapwatch.check.context import Context, context_of
 from rmapwatch.check.windows import windows
 from rmapwatch.kernels.semantics import ExecActivates, LockedReference, Mglru
-from rmapwatch.probes import reclaim
+from rmapwatch.probes import reclaim, rmap
 from rmapwatch.probes.events import UNSEEN, WALK_BAILED
 from rmapwatch.recordings.reader import Recording
 
@@ -39,6 +40,10 @@ CHILD = "walk: a child's own page has one VMA"
 MAPCOUNT = "walk: entries are what the mapcount changed by"
 STOPS = "walk: no more entries than mappings"
 ONCE = "walk: a small page is found once in a VMA at most"
+
+LOOKED = "walk: no more VMAs entered than looked at"
+ENTERED = "walk: a small page is unmapped or restored once in a VMA at most"
+LINKED = "walk: a restore walk enters all linked VMAs"
 
 # kernel, caller, event, which one (the first with these values), what becomes of it, which rule
 # names it
@@ -102,6 +107,8 @@ EVENTS = [
     ("6.1", "inactive", "walk", {"op": OP["unmap"]}, {"mapcount_after": 1}, MAPCOUNT),
     ("6.1", "inactive", "walk", {"op": OP["restore"]}, {"mapcount_before": 3}, MAPCOUNT),
     ("6.1", "inactive", "walk", {"op": OP["unmap"]}, {"pfn": 4444}, UNMAPPED),
+    ("6.1", "inactive", "walk", {"op": OP["restore"], "pfn": 601}, {"looked_at": 2}, LOOKED),
+    ("6.1", "inactive", "walk", {"op": OP["migrate"], "pfn": 620}, {"vmas": 30}, ENTERED),
     ("6.1", "inactive", "walk", {"op": OP["reference"], "map": 5}, {"vmas": 2}, CHILD),
     ("6.1", "inactive", "walk", {"op": OP["restore"], "map": 5}, {"vmas": 24}, CHILD),
     (
@@ -110,7 +117,7 @@ EVENTS = [
         "walk",
         {"op": OP["restore"], "map": 4},
         {"vmas": 23},
-        "walk: a restore walk enters all linked VMAs",
+        LINKED,
     ),
     ("6.1", "inactive", "batch", {"caller": CALLER["inactive"]}, {"nr_ref_keep": 1}, KEPT),
     ("6.12", "evict", "batch", {"caller": CALLER["evict"]}, {"decided_keep": 0}, KEPT),
@@ -143,6 +150,121 @@ EVENTS = [
     ("6.12", "inactive", "batch", {"caller": CALLER["pages"]}, {"ignores_references": 0}, IGNORES),
     ("7.3", "evict", "batch", {"caller": CALLER["clean"]}, {"ignores_references": 0}, IGNORES),
 ]
+
+
+W = handmade_memory.WHAT
+KINDS = {name: number for number, name in enumerate(rmap.KINDS)}
+RESTORED = "migration: each page unmapped is restored once"
+KIND = "walk: its kind is what the low bits of page->mapping say"
+MERGED = "walk: of a KSM page, as many VMAs as the model says"
+DUPLICATED = "walk: fork counts a mapping for each copied entry"
+OUTCOME = "memory failure: the outcome is one that the model knows"
+HANDLED = "memory failure: page type, result and return value"
+GONE = "memory failure: the page is mapped no more"
+CODE = "memory failure: action is required of who met it, and of no other"
+LATE = "memory failure: who touches the page later must act"
+TOLD = "memory failure: each process is told as the model says"
+TOLD_LATE = "memory failure: a late touch is told as the model says"
+SENT = "memory failure: no more signals than processes found"
+BROKEN = "ksm: a write breaks a frame that is merged"
+JOINED = "ksm: a page joins a frame that is merged"
+FOLLOWED = "ksm: two pages become a KSM page"
+UNKNOWN = 2**64 - 1
+
+MOVE, PUT = OP["migrate"], OP["restore"]
+
+# kernel, ledger, event, which one, what becomes of it, which rule names it
+WITH_LEDGER = [
+    ("6.1", "soft_offline", "walk", {"op": MOVE, "pfn": 600}, {"op": OP["unmap"]}, RESTORED),
+    ("5.10", "soft_offline", "walk", {"op": PUT, "pfn": 603}, {"index": 1}, RESTORED),
+    ("7.3", "soft_offline", "walk", {"op": PUT, "pfn": 601}, {"tid": 9}, RESTORED),
+    ("6.12", "soft_offline", "walk", {"op": PUT, "pfn": 601}, {"kind": KINDS["ksm"]}, KIND),
+    ("6.12", "ksm_fork", "walk", {"op": MOVE, "pfn": 610}, {"kind": KINDS["anon"]}, KIND),
+    ("6.1", "soft_offline", "walk", {"op": PUT, "pfn": 601}, {"vmas": 2}, LINKED),
+    ("6.1", "soft_offline", "walk", {"op": PUT, "pfn": 603}, {"vmas": 4}, LINKED),
+    ("6.1", "ksm_fork", "walk", {"op": PUT, "pfn": 612}, {"vmas": 18}, MERGED),
+    ("7.3", "ksm_fork", "walk", {"op": MOVE, "pfn": 610}, {"vmas": 3}, MERGED),
+    ("6.1", "ksm_stall", "walk", {"op": PUT, "pfn": 621}, {"vmas": 62}, MERGED),
+    ("6.1", "ksm_fork", "walk", {"op": PUT, "pfn": 611}, {"mapcount_after": 3}, DUPLICATED),
+    ("6.1", "soft_offline", "walk", {"op": MOVE, "pfn": 600}, {"mapcount_before": 2}, DUPLICATED),
+    ("6.1", "ksm_merge", "ksm", {"what": W["shared"]}, {"pfn": 499}, FOLLOWED),
+    ("5.10", "ksm_merge", "ksm", {"what": W["sharing"], "pfn": 501}, {"pfn": 7}, JOINED),
+    ("7.3", "ksm_merge", "ksm", {"what": W["cow"]}, {"pfn": 7}, BROKEN),
+    ("6.1", "ksm_merge", "ksm", {"what": W["scanned"], "ns": 5}, {"ns": 0}, None),
+    ("6.1", "hwpoison", "memory_failure", {"pfn": 900}, {"result": 1}, OUTCOME),
+    ("6.12", "hwpoison", "memory_failure", {"pfn": 900}, {"returned": -16}, OUTCOME),
+    ("7.3", "hwpoison", "memory_failure", {"returned": -133}, {"returned": 0}, OUTCOME),
+    ("5.10", "hwpoison", "memory_failure", {"pfn": 900}, {"pfn": 899}, HANDLED),
+    ("6.1", "hwpoison", "memory_failure", {"pfn": 900}, {"page_type": 0}, HANDLED),
+    ("6.1", "hwpoison", "walk", {"op": OP["unmap"], "pfn": 900}, {"mapcount_after": 1}, GONE),
+    ("6.1", "hwpoison", "memory_failure", {"pfn": 900}, {"victims": 0}, SENT),
+    ("6.1", "hwpoison", "signal", {"pfn": 900}, {"code": 0}, CODE),
+    ("6.12", "hwpoison", "signal", {"pfn": 901}, {"code": 1}, CODE),
+    ("6.12", "hwpoison", "signal", {"pfn": 901}, {"target": 712}, CODE),
+    ("6.1", "hwpoison", "signal", {"pfn": UNKNOWN}, {"code": 1}, LATE),
+    ("6.1", "hwpoison", "signal", {"pfn": UNKNOWN}, {"target": 1}, LATE),
+    ("6.1", "hwpoison", "signal", {"pfn": UNKNOWN}, {"lsb": 21}, TOLD_LATE),
+    ("6.1", "hwpoison", "signal", {"pfn": UNKNOWN}, {"address": 4096}, TOLD_LATE),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kernel", "ledger", "event", "which", "change", "rule"), WITH_LEDGER)
+def test_it_is_named_with_the_ledger(
+    kernel: str,
+    ledger: str,
+    event: str,
+    which: dict[str, int],
+    change: dict[str, int],
+    rule: str | None,
+    tmp_path: Path,
+) -> None:
+    false = made(kernel, "inactive", ledger)
+    at = places(false.records[event], which)[0]
+    for name, value in change.items():
+        assert false.records[event][name][at] != value
+        false.records[event][name][at] = value
+    verdict = run.check(Recording(false.write(tmp_path / "r")))
+    seq = int(false.records[event]["seq"][at])
+    named = {m.seq for m in verdict.mismatches if m.rule == rule}
+    assert verdict.agrees == (rule is None)
+    if rule is not None:
+        # A walk without its counterpart leaves that one without its own.
+        assert seq in named or rule == RESTORED
+        assert len(named) == 1 + (rule == RESTORED and "op" not in change)
+
+
+@pytest.mark.parametrize("name", ["address", "lsb", "target"])
+def test_a_signal_that_the_model_does_not_foretell(name: str, tmp_path: Path) -> None:
+    """The failure in which it was sent is named, with both."""
+    false = made("6.1", "inactive", "hwpoison")
+    signals, failures = false.records["signal"], false.records["memory_failure"]
+    signals[name][places(signals, {"pfn": 900})[0]] += 1
+    verdict = run.check(Recording(false.write(tmp_path / "r")))
+    found = [m for m in verdict.mismatches if m.rule == TOLD]
+    assert [m.seq for m in found] == [int(failures["seq"][places(failures, {"pfn": 900})[0]])]
+    assert found[0].model == "SIGBUS BUS_MCEERR_AO to 711 at 0x384000, lsb 12"
+
+
+def test_passes_that_overlap(tmp_path: Path) -> None:
+    false = made("6.1")
+    events = false.records["ksm"]
+    at = places(events, {"what": W["scanned"]})[1]
+    events["ns"][at] = 10**9
+    verdict = run.check(Recording(false.write(tmp_path / "r")))
+    assert [(m.rule, m.seq) for m in verdict.mismatches] == [
+        ("ksm: passes follow each other", int(events["seq"][at]))
+    ]
+
+
+def test_more_copies_than_mappings(tmp_path: Path) -> None:
+    false = made("6.1", "inactive", "ksm_swap")
+    walks = false.records["walk"]
+    at = places(walks, {"op": OP["unmap"], "kind": KINDS["ksm"]})[0]
+    for name in ("ptes", "vmas", "mapcount_before"):
+        walks[name][at] = 2
+    verdict = run.check(Recording(false.write(tmp_path / "r")))
+    rule = "ksm: no more copies on swap-in than mappings lost"
+    assert rule in {m.rule for m in verdict.mismatches}
 
 
 def places(found: np.ndarray, values: dict[str, int]) -> np.ndarray:
@@ -197,9 +319,9 @@ def test_a_page_flag_that_was_not_set(
     if name == "mlocked":
         # That is what another thread does that mlocks the page in between.
         assert verdict.agrees
-        assert {row.explained for row in verdict.rows if row.explained} == {
-            (("mlocked by another thread between check and effect", 1),)
-        }
+        assert [each for row in verdict.rows for each in row.explained if each[1]] == [
+            ("mlocked by another thread between check and effect", 1)
+        ]
     else:
         assert (rule_name(rule), int(checks["seq"][at])) in named
 
@@ -217,7 +339,7 @@ def test_a_lost_event_is_no_proof_of_anything(tmp_path: Path) -> None:
     """A check without its walk is explained where walks were lost; nothing is counted then."""
     lossy = made("6.1")
     lossy.records["walk"] = np.delete(lossy.records["walk"], 0)
-    for events in (lossy.records["walk"], lossy.records["reference"], lossy.records["batch"]):
+    for events in lossy.records.values():
         events["seq"] -= events["seq"] > 0
     counts = lossy.counts["walk"]
     fewer = {"walk": dataclasses.replace(counts, lost=1, received=counts.received - 1)}
@@ -228,6 +350,34 @@ def test_a_lost_event_is_no_proof_of_anything(tmp_path: Path) -> None:
     assert verdict.agrees
     assert rows[WALK].explained == (("walk events were lost", 1),)
     assert rows["walks: counted = told by events"].agrees is None
+
+
+def lossy(batches: int, missed: int) -> Made:
+    """Fewer checks were seen in so many batches than they made; `missed`: calls skipped."""
+    found = made("6.1")
+    for at in places(found.records["batch"], {"caller": CALLER["inactive"]})[:batches]:
+        found.records["batch"]["nr_ref_keep"][at] += 1
+    account = dataclasses.replace(found.sample.accounts["reference_check"], missed=missed)
+    accounts = {**found.sample.accounts, "reference_check": account}
+    found.sample = dataclasses.replace(found.sample, accounts=accounts)
+    return found
+
+
+MISSED = "the kernel did not run a probe's program"
+
+
+@pytest.mark.parametrize(("missed", "wrong"), [(0, 3), (1, 2), (2, 1), (3, 0), (9, 0)])
+def test_no_more_is_explained_than_was_missed(missed: int, wrong: int, tmp_path: Path) -> None:
+    false = lossy(3, missed)
+    verdict = run.check(Recording(false.write(tmp_path / "r")))
+    row = next(row for row in verdict.rows if row.rule == KEPT)
+    assert row.mismatches == wrong
+    assert row.explained == (((MISSED, min(missed, 3)),) if missed else ())
+    named = {m.seq for m in verdict.mismatches if m.rule == KEPT}
+    # Which of them the missed calls explain, nobody knows: all are named.
+    seqs = false.records["batch"]["seq"]
+    of_them = places(false.records["batch"], {"caller": CALLER["inactive"]})[:3]
+    assert named == ({int(seqs[at]) for at in of_them} if wrong else set())
 
 
 @pytest.mark.parametrize(
@@ -254,6 +404,30 @@ def test_a_sample_that_counted_something_else(what: str, rule: str, tmp_path: Pa
     verdict = run.check(Recording(false.write(tmp_path / "r")))
     assert {m.rule for m in verdict.mismatches} == {rule}
     assert {m.seq for m in verdict.mismatches} == {None}
+
+
+@pytest.mark.parametrize(
+    ("table", "values", "key"),
+    [
+        ("ksm", "pages", "shared"),
+        ("ksm", "swapins", "copied"),
+        ("failures", "errors", "soft_offline"),
+        ("failures", "actions", ("dirty_lru", "recovered")),
+        ("failures", "signals", ("SIGBUS", "BUS_MCEERR_AO")),
+    ],
+)
+def test_memory_that_was_counted_as_something_else(
+    table: str, values: str, key: object, tmp_path: Path
+) -> None:
+    false = made("6.1")
+    counts = getattr(false.sample, table)
+    changed = dict(getattr(counts, values))
+    changed[key] += 1
+    counts = dataclasses.replace(counts, **{values: changed})
+    false.sample = dataclasses.replace(false.sample, **{table: counts})
+    verdict = run.check(Recording(false.write(tmp_path / "r")))
+    rule = {"ksm": "ksm", "failures": "memory failures"}[table] + ": counted = told by events"
+    assert {(m.rule, m.seq) for m in verdict.mismatches} == {(rule, None)}
 
 
 def test_events_that_nobody_accounts_for(tmp_path: Path) -> None:

@@ -191,4 +191,4 @@ def test_a_recording_needs_no_loader() -> None:
     command = [sys.executable, "-m", "rmapwatch", "export", *REPLAY, "--loader", "/none"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "exclude each other" in done.stderr
+    assert "--replay excludes --loader" in done.stderr

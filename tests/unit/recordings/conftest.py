@@ -1,12 +1,11 @@
 """What a recording needs, without a kernel: samples, events, a session over a memory file."""
 
-import mmap
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rings import MemoryRing
 from rmapwatch.kernels.facts import KernelFacts
 from rmapwatch.probes import events, ring, rmap, state
 from rmapwatch.probes.sample import (
@@ -22,8 +21,6 @@ from rmapwatch.probes.sample import (
 )
 from rmapwatch.recordings.meta import Clocks, Ending, Meta, Plan
 from rmapwatch.recordings.writer import Writer
-
-PAGE = mmap.PAGESIZE
 
 
 def some_records(event: str, count: int, seed: int = 0) -> np.ndarray:
@@ -88,32 +85,18 @@ def some_sample(time_ns: int, scale: int) -> Sample:
     )
 
 
-class FakeSession:
+class FakeSession(MemoryRing):
     """A session whose kernel is a memory file laid out as a ring buffer."""
 
     SIZE = 1 << 16
 
     def __init__(self) -> None:
+        super().__init__(self.SIZE)
         self.backend, self.facts = "bcc", some_meta().kernel
         self.attached, self.unavailable = some_meta().plan.attached, {}
-        self.ring_size = self.SIZE
-        self.ring_fd = os.memfd_create("ring")
-        os.ftruncate(self.ring_fd, 2 * PAGE + 2 * self.SIZE)
-        self._area = mmap.mmap(self.ring_fd, 2 * PAGE + 2 * self.SIZE)
-        self._produced = 0
         self.counts = dict.fromkeys(events.EVENTS, 0)
         self.wanted: tuple[str, ...] | None = None
         self.samples: list[Sample] = []
-
-    def put(self, records: np.ndarray, discard: bool = False) -> None:
-        header = (events.STRIDE - events.HEADER) | (discard << 30)
-        for record in records:
-            data = header.to_bytes(8, "little") + record.tobytes()[events.HEADER :]
-            at = self._produced % self.SIZE
-            for copy in (at, at + self.SIZE):
-                self._area[2 * PAGE + copy : 2 * PAGE + copy + events.STRIDE] = data
-            self._produced += events.STRIDE
-        self._area[PAGE : PAGE + 8] = self._produced.to_bytes(8, "little")
 
     def received(self, event: str, count: int) -> None:
         self.counts[event] += count

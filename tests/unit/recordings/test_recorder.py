@@ -178,7 +178,7 @@ def test_decoding_keeps_the_order_of_types(session, records) -> None:
 
 LATE = """
 import pathlib, sys
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = [sys.argv[1], str(pathlib.Path(sys.argv[1]).parents[1])]
 import conftest
 from rmapwatch.recordings import recorder
 session = conftest.FakeSession()

@@ -9,6 +9,7 @@ from rmapwatch.kernels.facts import KernelFacts
 from rmapwatch.kernels.semantics import semantics_of
 from rmapwatch.lab.rules import memory_failure as rules
 from rmapwatch.lab.rules.row import Run, op
+from rmapwatch.model import injected
 from rmapwatch.model import memory_failure as model
 from rmapwatch.probes import memory_failure as probes
 from rmapwatch.probes.readout import page_types, results
@@ -63,7 +64,7 @@ def run(facts: KernelFacts, **wrong: dict) -> Run:
     numbers = {name: number for number, name in page_types(facts).items()}
     told, actions = [], {}
     for row in ledger["failures"]:
-        what = rules._handled(semantics_of(facts), row)
+        what = injected.handling(semantics_of(facts), row)
         page, result = rules._name(what.type), rules._name(what.result)
         told.append(
             {

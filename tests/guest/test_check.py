@@ -1,0 +1,46 @@
+"""`rmapwatch check --live` and `export --check` on a kernel that reclaims a storm's pages."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rmapwatch.check.run import RULES
+from servers import exporter, get, until, values
+
+STORM = ("--children", "11", "--pages", "101", "--rounds", "200")
+CHECKS, MISMATCHES = "rmapwatch_model_checks_total", "rmapwatch_model_mismatches_total"
+
+
+@contextmanager
+def storming(program: str) -> Iterator[None]:
+    with subprocess.Popen([program, *STORM], stdout=subprocess.DEVNULL) as running:
+        yield
+        running.terminate()
+
+
+def test_check_live(storm_program: str) -> None:
+    command = [sys.executable, "-m", "rmapwatch", "check", "--live", "6", "--json"]
+    with storming(storm_program):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    print(done.stderr)
+    assert done.returncode == 0, done.stdout
+    verdict = json.loads(done.stdout)
+    assert (verdict["agrees"], verdict["mismatches"]) == (True, [])
+    assert verdict["events"] > 1000
+    rows = {row["rule"]: row for row in verdict["rules"]}
+    print([(rule, row["observed"]) for rule, row in rows.items() if row["agrees"]])
+    for rule in ("reference check: its walk is there", "walks: counted = told by events"):
+        assert rows[rule]["agrees"], rule
+
+
+def test_export_with_check(storm_program: str) -> None:
+    with storming(storm_program), exporter("--check") as (url, _):
+        held = until(lambda: sum(values(get(url), CHECKS).values()) > 1000, 150)
+        page = get(url)
+    assert held
+    rules = {frozenset({("rule", rule.name)}) for rule in RULES}
+    assert values(page, CHECKS).keys() == values(page, MISMATCHES).keys() == rules
+    print({dict(rule)["rule"]: n for rule, n in values(page, CHECKS).items() if n})
+    assert {rule: n for rule, n in values(page, MISMATCHES).items() if n} == {}
