@@ -11,7 +11,7 @@ from rmapwatch.recordings.reader import Recording
 from servers import FIXTURE, ROOT, Prometheus, exporter, get, prometheus, until
 
 # Recordings that together have something of everything.
-FLEET = ("fork-storm-6.1", "file-stream-6.12", "ksm-stall-6.12", "hwpoison-6.12", "cow-reuse-6.1")
+FLEET = ("fork-storm-6.1", "file-stream-6.12", "ksm-stall-6.12", "hwpoison-6.12", "cow-reuse-6.12")
 
 
 @dataclass(frozen=True)
