@@ -239,7 +239,8 @@ class Session:
         for section in state.SECTIONS:
             owner = self._layout.find("work", f"{section}_owner")[0]
             probe = self._layout.find("work", f"{section}_probe")[0]
-            for slot, tid in enumerate(self._work[owner::words].tolist()):
+            owners = self._work[owner::words]
+            for slot, tid in enumerate(owners.tolist() if any(owners) else ()):
                 if tid:
                     counts = alive if Path(f"/proc/{tid}").exists() else gone
                     counts[self._probes[self._work[slot * words + probe]]] += 1

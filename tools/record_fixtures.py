@@ -17,8 +17,16 @@ FIXTURES = Path(__file__).resolve().parents[1] / "tests" / "fixtures"
 RECLAIM = ("fork-storm", "file-stream", "working-set")
 SCENARIOS = {
     "5.10": ("fork-storm",),
-    "6.12": (*RECLAIM, "ksm-stall", "hwpoison", "migrate", "lock-waits"),
-    "6.1": (*RECLAIM, "hwpoison", "cow-reuse"),
+    "6.1": (*RECLAIM, "hwpoison"),
+    "6.12": (
+        *RECLAIM,
+        "ksm-stall",
+        "hwpoison",
+        "migrate",
+        "lock-waits",
+        "fork-dup",
+        "cow-reuse",
+    ),
     "7.3": ("fork-storm", "ksm-stall"),
 }
 """What is recorded of each kernel."""

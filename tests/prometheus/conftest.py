@@ -22,7 +22,7 @@ FLEET = (
     "hwpoison-6.12",
     "migrate-6.12",
     "lock-waits-6.12",
-    "cow-reuse-6.1",
+    "cow-reuse-6.12",
 )
 
 

@@ -14,6 +14,11 @@ ABSENT = {
     "rmapwatch_reclaim_ageing_duration_seconds",
     "rmapwatch_ksm_scan_duration_seconds",
     "rmapwatch_memory_failure_duration_seconds",
+    # The recording is older than these.
+    "rmapwatch_fork_duration_seconds",
+    "rmapwatch_anon_vma_clone_duration_seconds",
+    "rmapwatch_anon_vma_chain_length",
+    "rmapwatch_cow_fault_duration_seconds",
 }
 
 

@@ -24,6 +24,7 @@ AT_LEAST = {
     "ksm-stall": {"walk": 2, "ksm": 31},
     "migrate": {"walk": 5000, "migration": 28},
     "lock-waits": {"walk": 500, "lock_wait": 5},
+    "fork-dup": {"fork": 28, "cow": 100},
     "cow-reuse": {"walk": 76, "fork": 5, "cow": 400},
     "hwpoison": {"walk": 500, "memory_failure": 15, "signal": 41},
 }
@@ -92,7 +93,8 @@ def test_no_kernel_address_is_in_it(fixture: Path) -> None:
                 values = recording.records(event)[member.name]
                 known = values if member.unknown is None else values[values != member.unknown]
                 assert (known < KERNEL_HALF).all(), member.name
-                if member.pointer and len(known) > 2:
+                # The pages of one family may all have one root, but not one map.
+                if member.pointer and member.name != "root" and len(known) > 2:
                     assert len(np.unique(known)) > 1
     assert b"ffff8" not in (fixture / "meta.json").read_bytes()
 
