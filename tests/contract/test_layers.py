@@ -23,7 +23,16 @@ MAY_IMPORT = {
     "check": {"errors", "kernels", "probes", "recordings", "model"},
     "views": {"errors", "kernels", "probes", "collectors", "recordings", "model"},
     "doctor": {"errors", "kernels", "probes"},
-    "lab": {"errors", "kernels", "probes", "collectors", "recordings", "views", "model"},
+    "lab": {
+        "errors",
+        "kernels",
+        "probes",
+        "collectors",
+        "recordings",
+        "views",
+        "model",
+        "check",
+    },
     "cli": {
         "errors",
         "kernels",
