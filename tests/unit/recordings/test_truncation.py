@@ -80,7 +80,7 @@ def test_a_batch_that_ends_like_the_end_mark_is_none(tmp_path: Path, recording: 
 
 WRITER = """
 import pathlib, sys
-sys.path.insert(0, str(pathlib.Path(sys.argv[2])))
+sys.path[:0] = [sys.argv[2], str(pathlib.Path(sys.argv[2]).parents[1])]
 import conftest
 conftest.a_recording(pathlib.Path(sys.argv[1]), batches=3, whole=False).append(
     "walk", conftest.some_records("walk", 100))

@@ -109,7 +109,7 @@ def test_many_events_are_flushed_by_themselves(tmp_path: Path, meta: metas.Meta,
 
 FULL = """
 import pathlib, resource, signal, sys
-sys.path.insert(0, sys.argv[2])
+sys.path[:0] = [sys.argv[2], str(pathlib.Path(sys.argv[2]).parents[1])]
 import conftest
 from rmapwatch.errors import RmapwatchError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
