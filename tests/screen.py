@@ -21,6 +21,9 @@ class _Pace(Pace):
         super().sleep(seconds)
 
 
+_STILL = 5
+
+
 @dataclass
 class Driven:
     """A screen that is being driven: `press` keys, read its `lines`."""
@@ -31,7 +34,7 @@ class Driven:
     async def press(self, *keys: str) -> None:
         for key in keys:
             await self.pilot.press(key)
-        await self.pilot.pause()
+        await self.rest()
 
     async def settle(self) -> None:
         """Let all that the feed has come to the screen."""
@@ -40,7 +43,15 @@ class Driven:
         taken = asyncio.Event()
         self.app.call_later(taken.set)  # behind all that the feed has posted
         await taken.wait()
-        await self.pilot.pause()
+        await self.rest()
+
+    async def rest(self) -> None:
+        """Wait until the screen is laid out: it stays what it is for a while."""
+        seen, same = self.lines(), 0
+        while same < _STILL:
+            await self.pilot.pause(0.02)
+            now = self.lines()
+            seen, same = now, same + 1 if now == seen else 0
 
     def lines(self) -> list[str]:
         strips = self.app.screen._compositor.render_strips()
