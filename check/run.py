@@ -96,7 +96,7 @@ def step(context: Context, state: State, window: Window) -> State:
         *decisions.decisions(context, together.checks, together.callers),
         *settled.inside(context, together),
         *batches.batches(context, window["batch"]),
-        *walks.walks(window["walk"]),
+        *walks.walks(context, window["walk"]),
         *pairs.pairs(context, checks, their_walks, there),
         restored,
         *moves.shared(context, window["walk"]),

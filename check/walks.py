@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from ..probes.events import NOT_KNOWN, WALK_BAILED
 from ..probes.rmap import KINDS, OPS
-from .verdict import Claim, Columns, Found, Mask, Rule, judge
+from ..probes.sample import Sample
+from .context import Context
+from .verdict import Claim, Columns, Found, Mask, Reason, Rule, judge
 
 OP = {op.name: number for number, op in enumerate(OPS)}
 """Numbers of what walks are for."""
@@ -53,7 +55,8 @@ ENTERED = Rule(
     "walk",
     f"{_RMAP}, try_to_unmap_one(), try_to_migrate_one(); mm/migrate.c, remove_migration_pte()",
     "page-table entries that a walk changes of a folio of one page are no more than the VMAs that"
-    " it entered; a KSM page enters a VMA once for each of its places there",
+    " it entered; a KSM page enters a VMA once for each of its places there; a process that exits"
+    " meanwhile is not waited for",
 )
 LOOKED = Rule(
     "walk: no more VMAs entered than looked at",
@@ -65,7 +68,7 @@ LOOKED = Rule(
 RULES = (ONCE, STOPS, CONTENDED, MAPCOUNT, ENTERED, LOOKED)
 
 
-def walks(every: Columns) -> Iterator[Found]:
+def walks(context: Context, every: Columns) -> Iterator[Found]:
     """Yield what the rules find in walks."""
     op, vmas, ptes = every["op"], every["vmas"], every["ptes"]
     small = (every["nr_pages"] == 1) & (ptes != NOT_KNOWN)
@@ -76,18 +79,42 @@ def walks(every: Columns) -> Iterator[Found]:
     yield _at_most(STOPS, every, ("ptes", "mapcount_before"), mapped)
     yield _contended(every)
     yield _mapcounts(every, changing & (ptes != NOT_KNOWN))
-    yield _at_most(ENTERED, every, ("ptes", "vmas"), entered & changing)
+    reasons = [_gone_meanwhile(context, every)]
+    yield _at_most(ENTERED, every, ("ptes", "vmas"), entered & changing, reasons)
     looked = (every["looked_at"] != NOT_KNOWN) & (vmas != NOT_KNOWN)
     yield _at_most(LOOKED, every, ("vmas", "looked_at"), looked)
 
 
-def _at_most(rule: Rule, columns: Columns, names: tuple[str, str], held: Mask) -> Found:
+def _gone_meanwhile(context: Context, every: Columns) -> Reason:
+    """
+    Return why a mapcount may fall by more than a walk does: zap_pte_range() (mm/memory.c) takes the
+    lock of the page table alone. As often as processes were born that can exit; without a limit
+    where the end of the recording is not there.
+    """
+    why = "a process that exits unmaps without the lock of the reverse map"
+    return Reason(why, every["op"] != OP["restore"], _born(context.sample))
+
+
+def _born(sample: Sample | None) -> int | None:
+    if sample is None:
+        return None
+    forks = sample.forks.steps.get("copy_process") if sample.forks else None
+    return forks.calls if forks else 0
+
+
+def _at_most(
+    rule: Rule,
+    columns: Columns,
+    names: tuple[str, str],
+    held: Mask,
+    reasons: Iterable[Reason] = (),
+) -> Found:
     less, more = names
 
     def tell(at: int) -> tuple[str, str]:
         return f"{less} <= {more} {columns[more][at]}", f"{less} {columns[less][at]}"
 
-    return judge(Claim(rule, columns, columns[less] <= columns[more], held), tell)
+    return judge(Claim(rule, columns, columns[less] <= columns[more], held), tell, reasons)
 
 
 def _contended(every: Columns) -> Found:

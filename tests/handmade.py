@@ -238,6 +238,7 @@ def sample_of(told: Story) -> Sample:
     ksm, failures = handmade_memory.counted(told.told, usual, page_types(told.facts))
     return dataclasses.replace(
         usual,
+        forks=None,
         accounts={"reclaim_batch": Account(9, 9, 0, 0, 0), "reference_check": _exits_only()},
         walks={
             (op, kind): dataclasses.replace(

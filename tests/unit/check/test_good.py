@@ -106,7 +106,7 @@ def falsified(found: Made) -> Made:
 
 def test_a_window_is_all_that_is_in_memory(tmp_path: Path) -> None:
     """However long a recording is, the check takes no more memory than for a part of it."""
-    fixture, peaks = FIXTURES[0], []
+    fixture, peaks = FIXTURES[0].parent / "file-stream-6.1", []
     for times in (48, 192):
         folder = tmp_path / str(times)
         tile_recording.tile(Recording(fixture), times, folder)
@@ -144,4 +144,4 @@ def test_recordings_from_real_kernels_agree(folder: Path) -> None:
     verdict = check(Recording(folder))
     assert verdict.mismatches == ()
     assert verdict.agrees
-    assert sum(row.agrees is True for row in verdict.rows) > 5
+    assert sum(row.agrees is True for row in verdict.rows) > 3
