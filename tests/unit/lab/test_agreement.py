@@ -117,3 +117,21 @@ def test_writes_against_events() -> None:
     other = [{"page": 2, "outcome": 0}]
     wrong = verdicts(agreement.writes(made, {"cow": records("cow", copied[1:] + moved + other)}))
     assert list(wrong.values()) == [False, True, False]
+
+
+def test_chains_of_a_fork_that_was_missed_are_not_told() -> None:
+    whole = sample(1, 1)
+    counted = whole.forks.clones["fork"].calls
+    told = records("fork", [{"linked": counted - 7}])
+    missed = dataclasses.replace(whole, accounts={"copy_process": Account(2, 1, 0, 1, 1)})
+
+    def chains(seen, linked) -> agreement.Agreement:
+        rules = agreement.forks(seen, {"fork": linked})
+        return next(rule for rule in rules if rule.rule.startswith("chains"))
+
+    assert chains(whole, told).agrees is False
+    row = chains(missed, told)
+    assert row.agrees
+    assert row.explained == (("of forks that were not followed to their end", 7),)
+    assert chains(missed, records("fork", [{"linked": 3}])).agrees is False
+    assert chains(missed, records("fork", [{"linked": counted + 1}])).agrees is False
