@@ -120,7 +120,7 @@ def test_writes_against_events() -> None:
 
 
 def test_chains_of_a_fork_that_was_missed_are_not_told() -> None:
-    whole = sample(1, 1)
+    whole = dataclasses.replace(sample(1, 1), events={"fork": EventCounts(3, 0, 3)})
     counted = whole.forks.clones["fork"].calls
     told = records("fork", [{"linked": counted - 7}])
     missed = dataclasses.replace(whole, accounts={"copy_process": Account(2, 1, 0, 1, 1)})
