@@ -16,7 +16,7 @@ from rmapwatch.lab import run
 FIXTURES = Path(__file__).resolve().parents[1] / "tests" / "fixtures"
 RECLAIM = ("fork-storm", "file-stream", "working-set")
 SCENARIOS = {
-    "5.10": ("fork-storm",),
+    "5.10": ("hwpoison",),
     "6.1": (*RECLAIM, "hwpoison"),
     "6.12": (
         *RECLAIM,
@@ -27,7 +27,7 @@ SCENARIOS = {
         "fork-dup",
         "cow-reuse",
     ),
-    "7.3": ("fork-storm", "ksm-stall"),
+    "7.3": ("ksm-stall",),
 }
 """What is recorded of each kernel."""
 
