@@ -52,7 +52,13 @@ def fork_storm(run: Run) -> Iterator[Agreement]:
 
 
 def _frames(ledger: Mapping[str, Any]) -> Iterator[Agreement]:
-    """Yield: before reclaim, a copy was mapped once and a page that is left by all who share it."""
+    """
+    Yield: before reclaim, a copy was mapped once and a page that is left by all who share it.
+
+    Ledgers of older recordings do not tell.
+    """
+    if "kpage" not in ledger:
+        return
     for name, copies in (("parent", 1), ("copies", ledger["copying_children"])):
         told, pages = ledger["kpage"][name], copies * ledger["pages"]
         rule = f"{name}: pages mapped so often by /proc/kpagecount"

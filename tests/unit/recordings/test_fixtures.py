@@ -26,7 +26,7 @@ AT_LEAST = {
     "lock-waits": {"walk": 500, "lock_wait": 5},
     "fork-dup": {"fork": 28, "cow": 100},
     "cow-reuse": {"walk": 76, "fork": 5, "cow": 400},
-    "hwpoison": {"walk": 500, "memory_failure": 15, "signal": 41},
+    "hwpoison": {"walk": 500, "memory_failure": 15, "signal": 33},
 }
 
 
