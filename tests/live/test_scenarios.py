@@ -22,11 +22,6 @@ Done = tuple[Path, Future[subprocess.CompletedProcess[str]]]
 
 KERNELS = os.environ.get("RMAPWATCH_KERNELS", "6.1").split()
 
-# Further options that a kernel is also run with: preempted, programs of probes are skipped.
-ALSO_WITH = {"6.12": "preempt=full"}
-RUNS = [(series, "") for series in KERNELS]
-RUNS += [(series, ALSO_WITH[series]) for series in KERNELS if series in ALSO_WITH]
-
 # The LRUs that each kernel has, the one it comes with first.
 LRUS = {
     "5.10": ("classic",),
@@ -78,29 +73,29 @@ NOT_THERE = {
 
 
 @pytest.fixture(scope="module")
-def guests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, str], Done]]:
+def guests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Done]]:
     """`lab run --all` on all kernels, two guests at a time, and the folders that they leave."""
-    folders = {run: tmp_path_factory.mktemp(f"all-{run[0]}") for run in RUNS}
+    folders = {series: tmp_path_factory.mktemp(f"all-{series}") for series in KERNELS}
     with ThreadPoolExecutor(2) as pool:
-        yield {run: (out, pool.submit(lab_run, *run, out)) for run, out in folders.items()}
+        yield {series: (out, pool.submit(lab_run, series, out)) for series, out in folders.items()}
         pool.shutdown(cancel_futures=True)
 
 
-def lab_run(series: str, append: str, out: Path) -> subprocess.CompletedProcess[str]:
+def lab_run(series: str, out: Path) -> subprocess.CompletedProcess[str]:
     command = [Path(sys.executable).with_name("rmapwatch"), "lab", "run", "--all", "--each-lru"]
     return subprocess.run(
-        [*command, "--kernel", series, "--append", append, "--json", "-o", str(out)],
+        [*command, "--kernel", series, "--json", "-o", str(out)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=RUNS, ids=lambda run: "-".join(filter(None, run)))
+@pytest.fixture(scope="module", params=KERNELS)
 def everything(
-    request: pytest.FixtureRequest, guests: dict[tuple[str, str], Done]
+    request: pytest.FixtureRequest, guests: dict[str, Done]
 ) -> tuple[str, Path, list[dict]]:
     """The series, the folder that was left, and the results of all scenarios on one kernel."""
-    series, _ = request.param
-    out, running = guests[request.param]
+    series = request.param
+    out, running = guests[series]
     done = running.result()
     print(done.stderr)
     if not done.stdout:
