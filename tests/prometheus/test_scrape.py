@@ -19,6 +19,8 @@ ABSENT = {
     "rmapwatch_anon_vma_clone_duration_seconds",
     "rmapwatch_anon_vma_chain_length",
     "rmapwatch_cow_fault_duration_seconds",
+    "rmapwatch_migration_duration_seconds",
+    "rmapwatch_rmap_lock_wait_seconds",
 }
 
 
