@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rmapwatch.check.run import RULES
 from servers import exporter, get, until, values
 
-STORM = ("--children", "11", "--pages", "101", "--rounds", "200")
+STORM = ("--children", "11", "--pages", "101", "--duration", "900")
 CHECKS, MISMATCHES = "rmapwatch_model_checks_total", "rmapwatch_model_mismatches_total"
 
 
