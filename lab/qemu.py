@@ -19,6 +19,10 @@ from ..errors import RmapwatchError, UsageError
 OnLine = Callable[[str], None]
 
 _PROGRAM = "qemu-system-x86_64"
+# One thread for all CPUs. With a thread for each, QEMU before 8.1 can translate code that another
+# CPU is changing and keep the old translation: a CPU that then runs a breakpoint which is gone
+# dies of it at boot, or traps on it for ever ("soft lockup") where probes are attached under load.
+_EMULATION = "tcg,thread=single"
 _UNITS = {"K": 10, "M": 20, "G": 30}
 
 
@@ -93,8 +97,8 @@ def command_line(machine: Machine, boot: Boot, accel: str) -> list[str]:
 def _processor(machine: Machine, accel: str) -> list[str]:
     if machine.icount:
         return ["-accel", "tcg", "-cpu", "max", "-smp", "1", "-icount", "shift=0,sleep=off"]
-    kind = ["-accel", "kvm", "-cpu", "host"] if accel == "kvm" else ["-accel", "tcg", "-cpu", "max"]
-    return [*kind, "-smp", str(machine.cpus)]
+    kind = ["kvm", "host"] if accel == "kvm" else [_EMULATION, "max"]
+    return ["-accel", kind[0], "-cpu", kind[1], "-smp", str(machine.cpus)]
 
 
 def _memory(machine: Machine) -> list[str]:
