@@ -264,7 +264,7 @@ def _sampled_walks(sample: Sample) -> Cells:
     for (op, kind), counts in sample.walks.items():
         cells["walks", op, kind] = counts.walks
         cells["vmas", op, kind] = counts.vmas or 0
-        cells["ptes", op, kind] = counts.ptes
+        cells["ptes", op, kind] = counts.ptes or 0
     return +cells
 
 

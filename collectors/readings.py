@@ -44,18 +44,19 @@ class BatchReading:
     Batches of reclaim over a window: who asked, on whose behalf; pages are base pages.
 
     ``reclaimed`` were freed; ``activated``, ``kept`` (referenced once), ``unmap_failed``, ``dirty``
-    and ``writeback`` are the kernel's own account of the rest; ``seconds`` is wall time in batches.
+    and ``writeback`` are the kernel's own account of the rest, None where it is not seen;
+    ``seconds`` is wall time in batches.
     """
 
     caller: str
     reclaimer: str
     batches: int
     reclaimed: int
-    activated: int
-    kept: int
-    unmap_failed: int
-    dirty: int
-    writeback: int
+    activated: int | None
+    kept: int | None
+    unmap_failed: int | None
+    dirty: int | None
+    writeback: int | None
     seconds: float
     p99: float | None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..probes.sample import BatchCounts, IsolationCounts, Sample
 from ..probes.state import duration_bound_ns
 from .calls import costs
@@ -25,24 +27,27 @@ def _batch(
     caller: str, reclaimer: str, now: BatchCounts, before: BatchCounts | None
 ) -> BatchReading:
     slots = difference(now.ns_slots, before.ns_slots if before else None)
-    stats = {
-        name: value - (before.stats[name] if before else 0) for name, value in now.stats.items()
-    }
-    activated = sum(now.activated.values()) - (sum(before.activated.values()) if before else 0)
+    stats = _since(now.stats, before.stats if before else None)
+    activated = _since(now.activated, before.activated if before else None)
     p99 = quantile(0.99, slots, duration_bound_ns)
     return BatchReading(
         caller=caller,
         reclaimer=reclaimer,
         batches=now.batches - (before.batches if before else 0),
         reclaimed=now.reclaimed - (before.reclaimed if before else 0),
-        activated=activated,
-        kept=stats["nr_ref_keep"],
-        unmap_failed=stats["nr_unmap_fail"],
-        dirty=stats["nr_dirty"],
-        writeback=stats["nr_writeback"],
+        activated=sum(activated.values()) if activated else None,
+        kept=stats.get("nr_ref_keep"),
+        unmap_failed=stats.get("nr_unmap_fail"),
+        dirty=stats.get("nr_dirty"),
+        writeback=stats.get("nr_writeback"),
         seconds=(now.ns - (before.ns if before else 0)) / _NS,
         p99=p99 / _NS if p99 is not None else None,
     )
+
+
+def _since(now: Mapping[str, int] | None, before: Mapping[str, int] | None) -> Mapping[str, int]:
+    """Return what was added since `before`; empty where it is not told."""
+    return {name: value - (before[name] if before else 0) for name, value in (now or {}).items()}
 
 
 def decisions(sample: Sample, last: Sample | None = None) -> list[DecisionReading]:

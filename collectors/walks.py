@@ -26,13 +26,15 @@ def walks(sample: Sample, last: Sample | None = None) -> list[WalkReading]:
 def _row(op: str, kind: str, now: WalkCounts, before: WalkCounts | None) -> WalkReading:
     slots = difference(now.ns_slots, before.ns_slots if before else None)
     p50, p99 = (quantile(q, slots, duration_bound_ns) for q in (0.5, 0.99))
-    ptes_known = sum(difference(now.ptes_slots, before.ptes_slots if before else None))
+    known = now.ptes_slots and sum(
+        difference(now.ptes_slots, before.ptes_slots if before else None)
+    )
     return WalkReading(
         op=op,
         kind=kind,
         walks=now.walks - (before.walks if before else 0),
         vmas=_since(now.vmas, before.vmas if before else None),
-        ptes=now.ptes - (before.ptes if before else 0) if ptes_known else None,
+        ptes=_since(now.ptes, before.ptes if before else None) if known else None,
         seconds=(now.ns - (before.ns if before else 0)) / _NS,
         p50=p50 / _NS if p50 is not None else None,
         p99=p99 / _NS if p99 is not None else None,

@@ -210,6 +210,8 @@ def _member(entry: Any, path: str) -> int | None:
     """Return a member, such as `ns`, or `stats.nr_dirty`; the sum where it is a mapping."""
     found = entry
     for name in filter(None, path.split(".")):
+        if found is None:
+            return None
         found = found[name] if isinstance(found, Mapping) else getattr(found, name)
     return sum(found.values()) if isinstance(found, Mapping) else found
 

@@ -8,7 +8,7 @@ for every run; those of a scenario lie in `rules/`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -154,16 +154,22 @@ def batches(sample: Sample) -> Iterator[Agreement]:
     and never contradicted by a single one of them.
     """
     told = [counts for counts in sample.batches.values() if counts.batches]
-    checked = [counts for counts in told if sum(counts.decided.values())]
-    keep = sum(counts.stats["nr_ref_keep"] for counts in checked)
-    kept = sum(counts.decided["keep"] for counts in checked)
+    checked = [counts for counts in told if _pages(counts.decided)]
+    keep = sum(_pages(counts.stats, "nr_ref_keep") for counts in checked)
+    kept = sum(_pages(counts.decided, "keep") for counts in checked)
     yield equal("reclaim batches: pages kept = nr_ref_keep", "pages", keep, kept)
-    activate = sum(sum(counts.activated.values()) for counts in checked)
-    seen = sum(counts.decided["activate"] for counts in checked)
+    activate = sum(_pages(counts.activated) for counts in checked)
+    seen = sum(_pages(counts.decided, "activate") for counts in checked)
     yield at_most("reclaim batches: pages activated <= nr_activate", "pages", activate, seen)
-    gone = sum(c.decided["reclaim"] + c.decided["reclaim_clean"] for c in checked)
+    gone = sum(_pages(counts.decided, "reclaim", "reclaim_clean") for counts in checked)
     reclaimed = sum(counts.reclaimed for counts in checked)
     yield at_most("reclaim batches: pages reclaimed <= let go", "pages", gone, reclaimed)
-    contradicted = sum(c.keep_differs + c.activate_exceeds + c.reclaimed_exceeds for c in told)
+    contradictions = ((c.keep_differs, c.activate_exceeds, c.reclaimed_exceeds) for c in told)
+    contradicted = sum(number or 0 for each in contradictions for number in each)
     rule = "reclaim batches: not one contradicts its own account"
     yield none_of(rule, "batches", contradicted, bool(checked))
+
+
+def _pages(told: Mapping[str, int] | None, *names: str) -> int:
+    """Return the sum of these, or of all; 0 where they are not told."""
+    return sum(pages for name, pages in (told or {}).items() if not names or name in names)

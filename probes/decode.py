@@ -22,12 +22,15 @@ from .sample import (
 class Watched:
     """
     What is told. ``steps``: a bit per op whose VMAs are all counted; ``looks``: one per kind of
-    walk whose looks are; ``attached``: the probes whose figures are told.
+    walk whose looks are; ``attached``: the probes whose figures are told. ``at_exit``: the kernel's
+    memory was read at the end of calls, too; without, nothing is known of PTEs, of a batch's own
+    account, and of decisions.
     """
 
     steps: int
     looks: int
     attached: Collection[str]
+    at_exit: bool = True
 
 
 def counts(block: state.Block, watched: Watched) -> dict[str, Any]:
@@ -36,8 +39,8 @@ def counts(block: state.Block, watched: Watched) -> dict[str, Any]:
     return {
         "walks": _walks(block, watched),
         "references": _references(block),
-        "decisions": _decisions(block),
-        "batches": _batches(block),
+        "decisions": _decisions(block) if watched.at_exit else {},
+        "batches": _batches(block, watched.at_exit),
         "stalls": _calls(block, "stalls", reclaim.RECLAIMERS),
         "ages": _calls(block, "ages", reclaim.AGERS),
         "isolations": _isolations(block) if "reclaim_isolate" in attached else {},
@@ -54,21 +57,22 @@ def _walks(block: state.Block, watched: Watched) -> dict[tuple[str, str], WalkCo
             block.inner("walks", k * len(rmap.OPS) + o),
             bool(watched.steps >> o & 1),
             bool(watched.looks >> k & 1),
+            watched.at_exit,
         )
         for (k, kind), (o, op) in keys
     }
 
 
-def _walk(cell: state.Block, watched: bool, looked: bool) -> WalkCounts:
+def _walk(cell: state.Block, watched: bool, looked: bool, at_exit: bool) -> WalkCounts:
     return WalkCounts(
         walks=cell["walks"],
         bailouts=cell["bailouts"],
         ns=cell["ns"],
         vmas=cell["vmas"] if watched else None,
-        ptes=cell["ptes"],
+        ptes=cell["ptes"] if at_exit else None,
         ns_slots=cell.array("ns_slots"),
         vmas_slots=cell.array("vmas_slots") if watched else None,
-        ptes_slots=cell.array("ptes_slots"),
+        ptes_slots=cell.array("ptes_slots") if at_exit else None,
         looked_at=cell["looked_at"] if looked else None,
     )
 
@@ -83,17 +87,17 @@ def _decisions(block: state.Block) -> dict[tuple[str, str], int]:
     return dict(zip(keys, block.array("decisions"), strict=True))
 
 
-def _batches(block: state.Block) -> dict[tuple[str, str], BatchCounts]:
+def _batches(block: state.Block, at_exit: bool) -> dict[tuple[str, str], BatchCounts]:
     keys = itertools.product(reclaim.CALLERS, reclaim.RECLAIMERS)
-    return {key: _batch(block.inner("batches", n)) for n, key in enumerate(keys)}
+    return {key: _batch(block.inner("batches", n), at_exit) for n, key in enumerate(keys)}
 
 
-def _batch(cell: state.Block) -> BatchCounts:
+def _batch(cell: state.Block, at_exit: bool) -> BatchCounts:
+    cost = (cell["batches"], cell["ns"], cell.array("ns_slots"), cell["reclaimed"])
+    if not at_exit:
+        return BatchCounts(*cost)
     return BatchCounts(
-        batches=cell["batches"],
-        ns=cell["ns"],
-        ns_slots=cell.array("ns_slots"),
-        reclaimed=cell["reclaimed"],
+        *cost,
         stats=dict(zip(reclaim.STATS, cell.array("stats"), strict=True)),
         activated=dict(zip(state.LRUS, cell.array("activated"), strict=True)),
         decided=dict(zip(reclaim.DECISIONS, cell.array("decided"), strict=True)),

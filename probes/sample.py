@@ -45,18 +45,18 @@ class WalkCounts:
     Walks of one op and kind. Slots are those of `probes.state`.
 
     ``vmas`` and ``vmas_slots`` are None where the op's callbacks are not all watched. ``ptes`` sums
-    the walks whose number is known: as many as ``ptes_slots`` counts. ``looked_at``: VMAs found in
-    the trees, of use or not; None where that is not watched.
+    the walks whose number is known: as many as ``ptes_slots`` counts; None where none can be.
+    ``looked_at``: VMAs found in the trees, of use or not; None where that is not watched.
     """
 
     walks: int
     bailouts: int
     ns: int
     vmas: int | None
-    ptes: int
+    ptes: int | None
     ns_slots: tuple[int, ...]
     vmas_slots: tuple[int, ...] | None
-    ptes_slots: tuple[int, ...]
+    ptes_slots: tuple[int, ...] | None
     looked_at: int | None = None
 
 
@@ -68,19 +68,19 @@ class BatchCounts:
     ``stats`` and ``activated`` are what the kernel's own `struct reclaim_stat` says, ``decided``
     what was seen of the reference checks. The last three count batches in which the two contradict
     each other: KEEP is not nr_ref_keep, ACTIVATE is above nr_activate, or more was reclaimed than
-    was let go.
+    was let go. All from ``stats`` on is None where nobody sees it at a batch's end.
     """
 
     batches: int
     ns: int
     ns_slots: tuple[int, ...]
     reclaimed: int
-    stats: Mapping[str, int]
-    activated: Mapping[str, int]
-    decided: Mapping[str, int]
-    keep_differs: int
-    activate_exceeds: int
-    reclaimed_exceeds: int
+    stats: Mapping[str, int] | None = None
+    activated: Mapping[str, int] | None = None
+    decided: Mapping[str, int] | None = None
+    keep_differs: int | None = None
+    activate_exceeds: int | None = None
+    reclaimed_exceeds: int | None = None
 
 
 @dataclass(frozen=True)

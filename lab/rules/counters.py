@@ -84,6 +84,9 @@ def memory_stat(run: Run) -> Iterator[Agreement]:
     """
     if "memory_stat_before" not in run.ledger:
         return
+    if "batch" not in run.sample.events:
+        yield untold("memory.stat = pages of batches", "pages", "no event tells whose they are")
+        return
     batches = run.records["batch"]
     own = batches["memcg"] == run.ledger["cgroup_id"]
     rule = "memory.stat: pgsteal = pages of batches for that cgroup"
