@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from ..kernels.facts import Function, KernelFacts, Tracepoint
 from .spec import ProbePoint, Source
 
+Ladder = tuple[tuple[str, str], ...]
+
 # The ways to attach, best first: (mechanism of the entry, mechanism of the exit).
-LADDER = (("fentry", "fexit"), ("kprobe", "kretprobe"))
+LADDER: Ladder = (("fentry", "fexit"), ("kprobe", "kretprobe"))
 
 EVENT = ("tracepoint", "")
 """The way to attach to an event: it happens, it neither begins nor ends."""
@@ -41,20 +43,24 @@ class Unavailable:
     reason: str
 
 
-def resolve(point: ProbePoint, facts: KernelFacts) -> Candidate | Unavailable:
-    """Return how `point` is seen on the kernel of `facts`; pure."""
+def resolve(
+    point: ProbePoint, facts: KernelFacts, ladder: Ladder = LADDER
+) -> Candidate | Unavailable:
+    """Return how `point` is seen on the kernel of `facts`, by the best rung of `ladder`; pure."""
     for source in point.sources:
         if source.is_event and source.symbol in facts.tracepoints:
             return _event(point, source, facts.tracepoints[source.symbol])
         function = facts.functions.get(source.symbol)
         if function is not None and function.traceable:
-            return _function(point, source, function)
+            return _function(point, source, function, ladder)
     return Unavailable(point, "this kernel has no traceable " + _either(point))
 
 
-def _function(point: ProbePoint, source: Source, function: Function) -> Candidate | Unavailable:
+def _function(
+    point: ProbePoint, source: Source, function: Function, ladder: Ladder
+) -> Candidate | Unavailable:
     lost: list[str] = []
-    for rung in LADDER:
+    for rung in ladder:
         why = _refusal(point, function, rung)
         if not why:
             reason = "; ".join([f"{source.symbol} is traceable", *lost])

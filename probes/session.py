@@ -14,21 +14,24 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import errors
 from ..kernels.facts import KernelFacts
 from . import catalogue, decode, events, needs, readout, source, state, wire
 from .sample import Account, Attachment, EventCounts, RunCounts, Sample
 
+if TYPE_CHECKING:
+    from .ring import Ring
+
 DISTRIBUTION_PYTHON = "/usr/bin/python3"
 """Where the distribution's bcc can be imported."""
 
 RING_PAGES = 256
-_QUIET_TRIES = 20
+QUIET_TRIES = 20
 _COUNTS_RUNS = Path("/proc/sys/kernel/bpf_stats_enabled")
 _LOADER = Path(__file__).with_name("loader.py")
 
@@ -151,7 +154,9 @@ class Session:
             Attachment(row["probe"], row["symbol"], row["mechanism"], row["reason"])
             for row in manifest["attached"]
         )
-        self.unavailable = {row["probe"]: row["reason"] for row in manifest["unavailable"]}
+        self.unavailable: Mapping[str, str] = {
+            row["probe"]: row["reason"] for row in manifest["unavailable"]
+        }
         self._probes: list[str] = manifest["probes"]
         self._layout = source.layout(self._probes)
         self._cpus: int = manifest["possible_cpus"]
@@ -201,6 +206,12 @@ class Session:
         self._start = self._read()
         self._received = dict.fromkeys(events.EVENTS, 0)
 
+    def ring(self) -> Ring:
+        """Return what consumes the ring of events; there can be only one."""
+        from .ring import Ring  # numpy
+
+        return Ring(self.ring_fd, self.ring_size)
+
     def received(self, event: str, count: int) -> None:
         """Note that `count` more events of a type came out of the ring."""
         self._received[event] += count
@@ -211,7 +222,7 @@ class Session:
             os.close(link)
         self._links.clear()
 
-    def sample(self, tries: int = _QUIET_TRIES) -> Sample:
+    def sample(self, tries: int = QUIET_TRIES) -> Sample:
         """Return what has been counted; quiet where two in a row of 1 + `tries` were the same."""
         before = self._read()
         for _ in range(tries):

@@ -1,0 +1,1 @@
+"""The backend without BPF and compiler: events of tracefs, read raw and followed by the reader."""

@@ -1,0 +1,90 @@
+"""What would be written to tracefs, and what would not and why: a function of the facts."""
+
+from dataclasses import replace
+
+import pytest
+from rmapwatch.kernels.facts import KernelFacts
+from rmapwatch.probes import catalogue
+from rmapwatch.probes.ftrace import clean, plan
+from rmapwatch.probes.resolve import Candidate, Unavailable
+
+ALL = catalogue.names(steps=True)
+
+
+def choice(name: str, facts: KernelFacts, steps: bool = False) -> Candidate | Unavailable:
+    point = next(point for point in catalogue.POINTS if point.name == name)
+    return plan.choose(point, facts, steps)
+
+
+def test_walks_checks_and_reclaim_are_there_on_every_kernel(kernel_facts: KernelFacts) -> None:
+    for name in (
+        "rmap_walk_anon",
+        "rmap_walk_file",
+        "rmap_walk_ksm",
+        "reference_check",
+        "reclaim_batch",
+        "reclaim_kswapd",
+        "reclaim_direct",
+        "reclaim_memcg",
+        "reclaim_isolate",
+    ):
+        assert isinstance(choice(name, kernel_facts), Candidate), name
+
+
+def test_steps_only_where_every_vma_is_asked_for(kernel_facts: KernelFacts) -> None:
+    refused = choice("step_unmap", kernel_facts)
+    assert isinstance(refused, Unavailable)
+    assert "--steps" in refused.reason
+    assert isinstance(choice("step_unmap", kernel_facts, steps=True), Candidate)
+    assert "step_unmap" not in written(catalogue.names(), kernel_facts)
+    assert "step_unmap" in written(ALL, kernel_facts)
+
+
+def written(asked: tuple[str, ...], facts: KernelFacts) -> str:
+    writes = plan.writes(asked, facts, plan.USUAL_KB)
+    return "\n".join(write.shell() for write in writes)
+
+
+def test_everything_bears_the_owners_name(kernel_facts: KernelFacts) -> None:
+    """So that two sessions, and whatever else is in tracefs, cannot meet."""
+    for write in plan.writes(ALL, kernel_facts, plan.USUAL_KB):
+        assert write.path == "kprobe_events" or write.path.startswith(f"{clean.INSTANCE}PID")
+        if write.path == "kprobe_events":
+            assert write.line is not None
+            group, _, name = write.line.split()[0].partition(":")[2].partition("/")
+            assert group == f"{clean.GROUP}PID"
+            assert name.endswith("_PID")
+            assert len(name.replace("PID", "4194304")) < 64, "MAX_EVENT_NAME_LEN"
+
+
+def test_the_exit_is_switched_on_before_the_entry(kernel_facts: KernelFacts) -> None:
+    text = written(ALL, kernel_facts)
+    for probe in ("rmap_walk_anon", "reference_check", "reclaim_batch"):
+        assert text.index(f"{probe}_out_PID/enable") < text.index(f"{probe}_in_PID/enable")
+
+
+def test_a_kernel_without_btf_shows_what_needs_no_memory(kernel_facts: KernelFacts) -> None:
+    blind = replace(kernel_facts, structs={}, enums={})
+    refused = choice("rmap_walk_anon", blind)
+    assert isinstance(refused, Unavailable)
+    assert "RWC_ONE lies" in refused.reason
+    assert isinstance(choice("reclaim_batch", blind), Candidate)
+
+
+def test_a_kprobe_that_was_refused_is_not_tried(kernel_facts: KernelFacts) -> None:
+    function = kernel_facts.functions["rmap_walk_anon"]
+    functions = {
+        **kernel_facts.functions,
+        "rmap_walk_anon": replace(function, attach={"kprobe": "EINVAL"}),
+    }
+    refused = choice("rmap_walk_anon", replace(kernel_facts, functions=functions))
+    assert isinstance(refused, Unavailable)
+    assert "kprobe answered EINVAL" in refused.reason
+
+
+@pytest.mark.parametrize(
+    ("ring_pages", "cpus", "expected"),
+    [(256, 2, 4096), (4096, 2, 16384), (4096, 128, 2048), (256, 1024, 256), (256, 4096, 256)],
+)
+def test_buffers_have_bounds(ring_pages: int, cpus: int, expected: int) -> None:
+    assert plan.buffer_kb(ring_pages, cpus) == expected

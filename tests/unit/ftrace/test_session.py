@@ -1,0 +1,117 @@
+"""A session over buffers that were recorded: accounts balance, whole and lossy, and from zero."""
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from rmapwatch.probes import catalogue
+from rmapwatch.probes.ftrace import formats, plan, session
+from rmapwatch.probes.ftrace.buffers import Merger
+from rmapwatch.probes.ftrace.instance import Hits
+from rmapwatch.probes.ftrace.plan import Side
+from rmapwatch.probes.ftrace.session import Session
+from rmapwatch.probes.sample import Attachment
+from rmapwatch.recordings.recorder import Memory, Recorder
+from traced import Recorded, buffers
+
+PAIRED = ("rmap_walk_anon", "rmap_walk_file", "reference_check", "reclaim_memcg", "reclaim_batch")
+
+
+class RecordedInstance:
+    """Stands for the kernel: its buffers give what they held, once."""
+
+    def __init__(self, recorded: Recorded, which: str) -> None:
+        candidates, _ = plan.resolve_all(catalogue.names(steps=True), recorded.facts)
+        self.shape, self.unavailable = recorded.shape, {"look_next": "not by ftrace"}
+        self._recorded, self._which = recorded, which
+        self._pages = recorded.pages(which)
+        self.attached = {c.point.name: recorded.sides(which, c) for c in candidates}
+        self.rows = [Attachment(c.point.name, c.source.symbol, "", "") for c in candidates]
+        self.buffers = SimpleNamespace(drain=self._drain)
+
+    def _drain(self, merger: Merger) -> None:
+        for cpu, page in self._pages:
+            merger.add(cpu, page)
+        self._pages = []
+        merger.handle(1 << 62)
+
+    def format(self, side: Side) -> formats.Format:
+        return self._recorded.format(self._which, side)
+
+    def hits(self) -> dict[str, Hits]:
+        return self._recorded.hits(self._which)
+
+    def close(self) -> bool:
+        return True
+
+
+@pytest.fixture(params=buffers("whole", "lossy"), ids="-".join)
+def live(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+    series, which = request.param
+    recorded = Recorded.of(series)
+    monkeypatch.setattr(session.read, "addresses", lambda _: recorded.told["addresses"])
+    found = Session(recorded.facts, RecordedInstance(recorded, which), told=True)
+    found.lossy = which == "lossy"
+    yield found
+    found.close()
+
+
+def test_the_accounts_balance_whatever_was_lost(live: Session) -> None:
+    sample = live.sample()
+    assert sample.quiet
+    missed = 0
+    for probe in PAIRED:
+        account = sample.accounts[probe]
+        assert account.entries == account.exits + account.in_flight + account.missed
+        assert (
+            account.entries == live._instance.hits()[live._instance.attached[probe][-1].name].hits
+        )
+        missed += account.missed
+    assert bool(missed) == live.lossy
+    assert (sample.accounts["reclaim_isolate"].missed is None) == live.lossy
+    assert sample.accounts["step_unmap"].entries is None
+
+
+def test_what_a_sample_tells_and_what_not(live: Session) -> None:
+    sample = live.sample()
+    assert sample.backend == "ftrace"
+    assert sample.decisions == {}
+    assert sample.ksm is sample.failures is None
+    assert sum(walk.walks for walk in sample.walks.values()) == sum(
+        sample.accounts[f"rmap_walk_{kind}"].exits for kind in ("anon", "file", "ksm")
+    )
+    assert {walk.ptes for walk in sample.walks.values()} == {None}
+    unmap = sample.walks["unmap", "anon"]
+    assert sum(unmap.vmas_slots) == unmap.walks <= unmap.vmas
+    assert sample.unavailable == {"look_next": "not by ftrace"}
+
+
+def test_each_walk_is_an_event_too(live: Session) -> None:
+    recorder = Recorder(live, memory := Memory())
+    taken = recorder.drain()
+    sample = live.sample()
+    counts = sample.events["walk"]
+    assert counts.produced == counts.received == taken
+    assert counts.lost == 0
+    told = memory.records()["walk"]
+    held = sum(1 for call in live._follower.open["check"].values() if call.walk)
+    assert len(told) + held == sum(walk.walks for walk in sample.walks.values())
+    assert told["seq"].tolist() == list(range(len(told)))
+    assert int(told["ns"].sum()) <= sum(walk.ns for walk in sample.walks.values())
+    assert np.isin(told["nr_pages"], [0, 1, 512]).all()
+    small = told[told["nr_pages"] == 1]
+    assert (small["mapcount_before"] >= 0).all()
+    assert ((small["pfn"] > 0) & (small["pfn"] < 1 << 24)).all()
+    assert set(told["comm"]) - {b""} or live.lossy
+
+
+def test_from_zero(live: Session) -> None:
+    Recorder(live, Memory()).drain()
+    live.restart()
+    sample = live.sample()
+    assert not any(walk.walks for walk in sample.walks.values())
+    for probe in PAIRED:
+        account = sample.accounts[probe]
+        assert account.entries == account.exits == 0
+    assert sample.events["walk"].produced == sample.events["walk"].received == 0
