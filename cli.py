@@ -14,7 +14,9 @@ from rich.console import Console
 from . import __version__, errors
 from .kernels.facts import KernelFacts
 from .lab import cli as lab_cli
-from .probes import catalogue, service, session
+from .probes import backend as backends
+from .probes import catalogue, needs, service, session
+from .probes.backend import Backend
 from .probes.sample import Sample
 from .views import explain, live, model_cli
 from .views.pace import Pace
@@ -41,6 +43,13 @@ Steps = Annotated[
     ),
 ]
 
+BackendChoice = Annotated[
+    Backend,
+    typer.Option(
+        "--backend", help="What attaches the probes; auto: bcc, or ftrace where that cannot."
+    ),
+]
+
 
 def _version(asked: bool) -> None:
     if asked:
@@ -64,6 +73,7 @@ def top(
     as_json: Json = False,
     interval: Interval = 2.0,
     steps: Steps = False,
+    backend: BackendChoice = Backend.AUTO,
     or_lab: Annotated[
         bool,
         typer.Option("--or-lab", help="Where this kernel cannot be probed, show one of the lab."),
@@ -78,13 +88,15 @@ def top(
         _replay(replay, once, as_json, interval)
         return
     try:
-        attached = session.start(session.Request(probes=catalogue.names(steps)))
+        attached = backends.start(session.Request(catalogue.names(steps)), backend, _say)
     except errors.RmapwatchError as refused:
         if not or_lab:
             raise
         print(f"rmapwatch: not of this kernel: {refused}", file=sys.stderr)
         print("rmapwatch: of a kernel of the lab, under a fork storm:", file=sys.stderr)
-        lab_cli.top_command("fork-storm", once=once, as_json=as_json, interval=interval)
+        lab_cli.top_command(
+            "fork-storm", once=once, as_json=as_json, interval=interval, backend=backend
+        )
         return
     if once:
         session.drop_privileges()
@@ -94,6 +106,10 @@ def top(
     live.load(as_json)
     session.drop_privileges()
     live.watch(feed, interval, as_json)
+
+
+def _say(text: str) -> None:
+    print(f"rmapwatch: {text}", file=sys.stderr)
 
 
 def _recorded(folder: Path) -> Iterator[Sample]:
@@ -127,6 +143,7 @@ def record(
         float, typer.Option("--interval", "-i", min=0.1, max=3600, help="Seconds between samples.")
     ] = 2.0,
     steps: Steps = False,
+    backend: BackendChoice = Backend.AUTO,
     command: Annotated[
         list[str] | None, typer.Argument(help="Record while this runs: -- COMMAND ...")
     ] = None,
@@ -136,7 +153,8 @@ def record(
 
     request = recorder.Request(out, interval, duration, tuple(command or ()))
     request.check()
-    attached = session.start(dataclasses.replace(recorder.SESSION, probes=catalogue.names(steps)))
+    wanted = dataclasses.replace(recorder.SESSION, probes=catalogue.names(steps))
+    attached = backends.start(wanted, backend, _say)
     session.drop_privileges()
     print(f"rmapwatch: recording to {out}; Ctrl-C ends it", file=sys.stderr)
     status = recorder.record(attached, request)
@@ -164,6 +182,7 @@ def export(
     check: Annotated[
         bool, typer.Option("--check", help="Hold events against the model, 2 s of each minute.")
     ] = False,
+    backend: BackendChoice = Backend.AUTO,
 ) -> None:
     """Serve the figures to Prometheus until SIGTERM or Ctrl-C."""
     from .exporters import live as live_exporter
@@ -171,7 +190,8 @@ def export(
 
     address = listen_address or web.DEFAULT_ADDRESS
     if replay is None:
-        live_exporter.become(live_exporter.Request(address, str(loader or ""), steps, check))
+        asked = live_exporter.Request(address, str(loader or ""), steps, check, backend)
+        live_exporter.become(asked)
         return
     if loader is not None or check:
         raise errors.UsageError(
@@ -228,9 +248,16 @@ def probes(
         str, typer.Option("--facts", help="Resolve on a saved KernelFacts file instead of here.")
     ] = "",
     as_json: Json = False,
+    backend: BackendChoice = Backend.AUTO,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what --backend ftrace would write to tracefs.")
+    ] = False,
 ) -> None:
     """Show which probe points resolve on this kernel, by which way, and why not."""
-    rows = explain.resolved(_facts(facts_file))
+    if dry_run:
+        _dry_run(facts_file, backend)
+        return
+    rows = explain.resolved(_facts(facts_file, backend), backend)
     if as_json:
         live.print_json([dataclasses.asdict(row) for row in rows])
     else:
@@ -247,11 +274,18 @@ def doctor(
         Path, typer.Option("--folder", help="On a disk: where the self-test makes its file.")
     ] = Path("/var/tmp"),
     as_json: Json = False,
+    backend: BackendChoice = Backend.AUTO,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="Remove what killed processes left in tracefs.")
+    ] = False,
 ) -> None:
     """Show what is missing here, and the command that mends it."""
+    if sweep:
+        _sweep()
+        return
     from .doctor import checks, host, selftest, show  # numpy
 
-    rows = checks.checks(host.read_host())
+    rows = checks.checks(host.read_host(), Backend.BCC if self_test else backend)
     code = checks.exit_code(rows)
     tested = selftest.run(folder) if self_test and not code else None
     if as_json:
@@ -268,10 +302,32 @@ def doctor(
         raise typer.Exit(code)
 
 
-def _facts(path: str) -> KernelFacts:
+def _dry_run(facts_file: str, backend: Backend) -> None:
+    if backend != Backend.FTRACE:
+        raise errors.UsageError(
+            "only ftrace writes anything that can be shown",
+            f"the backend is {backend}",
+            "rmapwatch probes --backend ftrace --dry-run",
+        )
+    print("\n".join(explain.writes(_facts(facts_file, backend))))
+
+
+def _sweep() -> None:
+    """Remove what owners that are gone have left in tracefs, and tell whose that was."""
+    from .probes.ftrace import tracefs
+
+    needs.require_root("tracefs cannot be swept")
+    swept = tracefs.sweep(tracefs.root())
+    for owner in swept:
+        print(f"removed what process {owner} had left in tracefs")
+    if not swept:
+        print("nothing was left in tracefs")
+
+
+def _facts(path: str, backend: Backend) -> KernelFacts:
     if path:
         return explain.saved_facts(path)
-    return explain.facts_here()
+    return explain.facts_here(backend)
 
 
 def main() -> None:

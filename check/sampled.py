@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from ..probes import events
+from ..probes.backend import Attached
 from ..probes.sample import RuleCounts, Sample
-from ..probes.session import Session
 from ..recordings import schema
 from ..recordings.recorder import Memory, Recorder
 from ..recordings.schema import Records
@@ -37,7 +37,7 @@ class Beside:
     ``told``: is given each mismatch as it is found.
     """
 
-    def __init__(self, attached: Session, told: Callable[[Mismatch], None]) -> None:
+    def __init__(self, attached: Attached, told: Callable[[Mismatch], None]) -> None:
         schema.load_all()  # now: privileges are dropped before the first check
         self._attached, self._told = attached, told
         self._turn = threading.Lock()

@@ -9,6 +9,7 @@ from enum import Enum
 
 from .. import errors
 from ..probes import needs
+from ..probes.backend import Backend
 from .host import EXTRAS, Access, Host
 
 _CONTAINER_OPTIONS = (
@@ -40,10 +41,22 @@ class Check:
     code: int = 0
 
 
-def checks(host: Host) -> list[Check]:
+def checks(host: Host, backend: Backend = Backend.BCC) -> list[Check]:
     """Return every check of a machine, those first that the others build on."""
     rows = [*(check(host) for check in _CHECKS), *_extras(host)]
+    if backend != Backend.BCC:
+        rows = [_without_bcc(row) for row in rows]
     return rows if host.root else [replace(row, hint=_under_sudo(row.hint)) for row in rows]
+
+
+_OF_BCC = ("BTF", "kernel headers", "bcc")
+"""Checks of what ftrace can do without, and shows less."""
+
+
+def _without_bcc(row: Check) -> Check:
+    if row.check not in _OF_BCC or row.state is not State.MISSING:
+        return row
+    return _warning(row.check, f"{row.why}; ftrace stands in, and shows less", row.hint)
 
 
 def _under_sudo(hint: str) -> str:

@@ -49,7 +49,7 @@ def run(folder: Path) -> list[Rule]:
     """Attach the probes, run the workload in `folder`, and return what must be and what was."""
     _require_disk(folder)
     attached = session.start(_REQUEST)
-    taken = ring.Ring(attached.ring_fd, attached.ring_size)
+    taken = attached.ring()
     sync(folder)
     sample = attached.sample()
     _, batch = taken.drain()

@@ -22,8 +22,11 @@ from typing import Any
 from .. import errors
 from ..collectors.frame import frame, frames
 from ..kernels.semantics import changes_of
-from ..probes import catalogue, events, session
+from ..probes import backend as backends
+from ..probes import catalogue, events
+from ..probes.backend import Attached, Backend
 from ..probes.sample import Sample
+from ..probes.session import Request
 from ..recordings.reader import Recording
 from ..recordings.recorder import SESSION, Tape
 from ..views import explain, live
@@ -55,7 +58,7 @@ def prepare(scenarios: Sequence[Scenario]) -> None:
 
 
 def run_all(
-    scenarios: Sequence[Scenario], programs: Sequence[str], lru: str | None
+    scenarios: Sequence[Scenario], programs: Sequence[str], lru: str | None, backend: Backend
 ) -> list[dict[str, Any]]:
     """
     Run each scenario once under all probes; return for each what the JSON of `lab run` shows.
@@ -63,11 +66,12 @@ def run_all(
     With ``lru`` "each", one whose outcome depends on the LRU runs once by each that there is. One
     that breaks down leaves its error, and the next has its turn.
     """
-    say("compiling and attaching the probes")
-    steps = any(scenario.steps for scenario in scenarios)
+    say("attaching the probes")
+    # A rule of a scenario may be about the length of walks: by events there is none without steps.
+    steps = backend == Backend.FTRACE or any(scenario.steps for scenario in scenarios)
     # Events are asked for by each run, so that none is told from before it.
     request = replace(SESSION, probes=catalogue.names(steps), events=())
-    attached = session.start(request)
+    attached = backends.start(request, backend, say)
     there, results = guest.lrus(), []
     for scenario, program in zip(scenarios, programs, strict=True):
         for chosen in _lrus(scenario, there, lru):
@@ -88,7 +92,7 @@ def _lrus(scenario: Scenario, there: tuple[str, ...], asked: str | None) -> tupl
     return (asked or there[0],)
 
 
-def run(attached: session.Session, scenario: Scenario, program: str) -> dict[str, Any]:
+def run(attached: Attached, scenario: Scenario, program: str) -> dict[str, Any]:
     """Run the scenario once; what it leaves lies in a folder of its name, and of the LRU's."""
     folder = Path(exchange.left_by(scenario.name, guest.lru()))
     folder.mkdir()
@@ -122,7 +126,7 @@ def run(attached: session.Session, scenario: Scenario, program: str) -> dict[str
 
 
 def _recorded(
-    attached: session.Session, scenario: Scenario, program: str, folder: Path
+    attached: Attached, scenario: Scenario, program: str, folder: Path
 ) -> tuple[list[Sample], dict[str, Any]]:
     """Record while the workload runs and settles; return all Samples and the ledger."""
     samples: list[Sample] = []
@@ -182,8 +186,9 @@ def endless(scenario: Scenario, program: str) -> Iterator[None]:
 
 def top(scenario: Scenario, wanted: dict[str, Any]) -> None:
     """Show the live screen over the scenario, going on and on."""
-    request = session.Request(probes=catalogue.names(scenario.steps))
-    attached, interval = session.start(request), wanted["interval"]
+    request = Request(probes=catalogue.names(scenario.steps))
+    attached = backends.start(request, Backend(wanted["backend"]), say)
+    interval = wanted["interval"]
     with endless(scenario, wanted["programs"][0]):
         if wanted["once"]:
             live.one_frame(live.polled(attached, Pace(interval)), wanted["json"])
@@ -202,7 +207,8 @@ def main() -> int:
         chosen = [formed(find(name), wanted["form"]) for name in wanted["scenarios"]]
         prepare(chosen)
         if wanted["what"] == "run":
-            results = run_all(chosen, wanted["programs"], wanted["lru"])
+            backend = Backend(wanted["backend"])
+            results = run_all(chosen, wanted["programs"], wanted["lru"], backend)
             Path(RESULT).write_text(json.dumps(results, indent=1))
             return 0
         if wanted["lru"]:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .. import errors
+from ..probes.backend import Backend
 from . import accel, apt, exchange, kernels, report, run, scenarios
 from .kernels import LabKernel
 
@@ -68,6 +69,7 @@ class Lru(StrEnum):
     MGLRU = "mglru"
 
 
+BackendChoice = Annotated[Backend, typer.Option("--backend", help="What attaches the probes.")]
 LruChoice = Annotated[
     Lru | None, typer.Option("--lru", help="Reclaim by this LRU; default: as the kernel comes.")
 ]
@@ -95,6 +97,7 @@ def run_command(
         typer.Option("-o", "--out", help="Keep each scenario's recording and ledger in here."),
     ] = None,
     lru: LruChoice = None,
+    backend: BackendChoice = Backend.AUTO,
     each_lru: Annotated[
         bool, typer.Option("--each-lru", help="Reclaim by each LRU in turn, where that matters.")
     ] = False,
@@ -110,7 +113,7 @@ def run_command(
         known = ", ".join(scenarios.SCENARIOS)
         raise errors.UsageError("no scenario", f"there are {known}", "rmapwatch lab run --all")
     by = exchange.EACH_LRU if each_lru else lru
-    wanted = run.Wanted(chosen, kernel, out, lru=by, form=form, append=append)
+    wanted = run.Wanted(chosen, kernel, out, lru=by, form=form, append=append, backend=backend)
     results = run.run_on(wanted, _progress)
     if len(results) == 1:
         _told(results, results[0], as_json)
@@ -125,10 +128,11 @@ def record_command(
     kernel: Kernel = DEFAULT_KERNEL,
     lru: LruChoice = None,
     form: Form = "",
+    backend: BackendChoice = Backend.AUTO,
     as_json: Json = False,
 ) -> None:
     """Run a scenario once and leave its recording: how the fixtures of the tests are made."""
-    wanted = run.Wanted((scenario,), kernel, lru=lru, form=form)
+    wanted = run.Wanted((scenario,), kernel, lru=lru, form=form, backend=backend)
     results = run.record(wanted, [out], _progress)
     _told(results, results[0], as_json)
 
@@ -187,13 +191,16 @@ def _left(side: str, scenario: str | None, lru: str | None, folder: Path) -> Lef
 def top_command(
     scenario: Annotated[str, typer.Argument(help="The scenario, such as fork-storm.")],
     kernel: Kernel = DEFAULT_KERNEL,
+    backend: BackendChoice = Backend.AUTO,
     once: Annotated[bool, typer.Option("--once", help="Print one frame and exit.")] = False,
     as_json: Json = False,
     interval: Annotated[float, typer.Option("--interval", "-i", min=0.5, max=3600)] = 2.0,
     lru: LruChoice = None,
 ) -> None:
     """Show `rmapwatch top` of a guest in which a scenario goes on and on."""
-    wanted = run.Wanted((scenario,), kernel, json=as_json, once=once, interval=interval, lru=lru)
+    wanted = run.Wanted(
+        (scenario,), kernel, None, as_json, once, interval, lru=lru, backend=backend
+    )
     run.top(wanted, _progress)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from .. import errors
 from ..kernels.facts import KernelFacts
+from ..probes.backend import Backend
 from ..recordings.meta import require_new
 from . import apt, boot, exchange, kernels, scenarios, workloads
 from .guest import LRUS
@@ -41,6 +42,7 @@ class Wanted:
     lru: str | None = None
     form: str = ""
     append: str = ""
+    backend: Backend = Backend.AUTO
 
 
 def run(wanted: Wanted, progress: Progress) -> list[dict[str, Any]]:
@@ -150,6 +152,7 @@ def _boot(wanted: Wanted, what: str, out: Path, machine: Machine, progress: Prog
         "interval": wanted.interval,
         "lru": wanted.lru,
         "form": wanted.form,
+        "backend": wanted.backend,
     }
     _ask(request, kernel, out, machine, progress)
 

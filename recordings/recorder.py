@@ -17,9 +17,9 @@ import numpy as np
 
 from ..errors import UsageError
 from ..probes import events, ring
+from ..probes.backend import Attached
 from ..probes.sample import Sample
 from ..probes.session import Request as SessionRequest
-from ..probes.session import Session
 from . import schema, writer
 from .meta import Clocks, Ending, Meta, Plan, require_new
 from .schema import Records
@@ -68,9 +68,9 @@ class Memory:
 class Recorder:
     """Takes the events of a session, in order, and hides kernel addresses with a key of its own."""
 
-    def __init__(self, attached: Session, sink: Sink) -> None:
+    def __init__(self, attached: Attached, sink: Sink) -> None:
         self._attached, self._sink = attached, sink
-        self._ring = ring.Ring(attached.ring_fd, attached.ring_size)
+        self._ring = attached.ring()
         self._key = secrets.token_bytes(32)
 
     def drain(self) -> int:
@@ -88,7 +88,7 @@ class Tape:
 
     def __init__(
         self,
-        attached: Session,
+        attached: Attached,
         folder: Path,
         interval_s: float,
         command: Sequence[str] = (),
@@ -158,7 +158,7 @@ class Request:
             )
 
 
-def record(attached: Session, request: Request) -> int:
+def record(attached: Attached, request: Request) -> int:
     """Record until the command, the duration or the user ends it; return the command's status."""
     tape = Tape(attached, request.folder, request.interval_s, request.command)
     with _interrupted_by_term(), _running(request.command) as process:

@@ -12,6 +12,8 @@ from ..kernels import read
 from ..kernels.btf import VMLINUX, Btf
 from ..kernels.facts import KernelFacts
 from ..probes import catalogue, needs
+from ..probes.backend import Backend
+from ..probes.ftrace import plan, tracefs
 from ..probes.resolve import Candidate, Unavailable, resolve
 from .plain import ABSENT
 
@@ -28,17 +30,13 @@ class Resolved:
     kernel_source: str
 
 
-def facts_here() -> KernelFacts:
-    """Return the facts of the running kernel, each candidate really attached once."""
+def facts_here(backend: Backend = Backend.AUTO) -> KernelFacts:
+    """Return the facts of the running kernel, each candidate of bcc really attached once."""
     needs.require_root("this kernel cannot be asked")
-    try:
-        btf = Btf.of_kernel() if VMLINUX.exists() else None
-        facts = read.read_facts(catalogue.WANTED, btf)
-        return facts if btf is None else read.try_every_way(facts, btf, _candidates(facts))
-    except FileNotFoundError:
-        raise needs.no_tracefs() from None
-    except PermissionError:
-        raise needs.forbidden_tracefs(needs.lockdown()) from None
+    facts = tracefs.facts()
+    if backend == Backend.FTRACE or not VMLINUX.exists():
+        return facts
+    return read.try_every_way(facts, Btf.of_kernel(), _candidates(facts))
 
 
 def _candidates(facts: KernelFacts) -> list[str]:
@@ -56,9 +54,17 @@ def saved_facts(path: str) -> KernelFacts:
         ) from None
 
 
-def resolved(facts: KernelFacts) -> list[Resolved]:
+def resolved(facts: KernelFacts, backend: Backend = Backend.AUTO) -> list[Resolved]:
     """Return every probe point of the catalogue as it resolves on the kernel of `facts`."""
+    if backend == Backend.FTRACE:
+        return [_row(plan.choose(point, facts, steps=False)) for point in catalogue.POINTS]
     return [_row(resolve(point, facts)) for point in catalogue.POINTS]
+
+
+def writes(facts: KernelFacts) -> list[str]:
+    """Return what the ftrace backend writes to tracefs, as a shell would; PID: its process."""
+    written = plan.writes(catalogue.names(), facts, plan.USUAL_KB)
+    return [write.shell() for write in written]
 
 
 def _row(answer: Candidate | Unavailable) -> Resolved:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from ..collectors.frame import Frame, frame
+from ..probes.backend import Attached
 from ..probes.sample import Sample
-from ..probes.session import Session
 from . import plain
 from .pace import Pace
 
@@ -37,14 +37,14 @@ class Feed:
     cpu: Callable[[], CpuTimes] | None = None
 
 
-def of(attached: Session) -> Feed:
+def of(attached: Attached) -> Feed:
     """Return the feed of probes that are attached."""
     from ..collectors.threads import KernelThreads  # psutil
 
     return Feed(lambda pace: polled(attached, pace), live=True, cpu=KernelThreads().read)
 
 
-def polled(attached: Session, pace: Pace) -> Iterator[Sample]:
+def polled(attached: Attached, pace: Pace) -> Iterator[Sample]:
     """Yield a Sample now, and one more after each interval."""
     yield attached.sample()
     while pace.rest():

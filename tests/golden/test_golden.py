@@ -12,6 +12,7 @@ from rich.console import Console, RenderableType
 from rmapwatch.collectors.frame import frame
 from rmapwatch.kernels.facts import KernelFacts
 from rmapwatch.probes import catalogue, rmap, source
+from rmapwatch.probes.backend import Backend
 from rmapwatch.probes.resolve import resolve_all
 from rmapwatch.recordings.reader import Recording
 from rmapwatch.views import explain, plain
@@ -91,6 +92,16 @@ def test_the_first_frame_has_no_rate() -> None:
 def test_probes_explained(series: str) -> None:
     text = printed(explain.table(explain.resolved(kernel(series)), explained=True), width=120)
     hold(f"explain-{series}.txt", text)
+
+
+@pytest.mark.parametrize("series", ["5.10", "7.3"])
+def test_what_ftrace_writes(series: str) -> None:
+    hold(f"ftrace-{series}.txt", "\n".join([*explain.writes(kernel(series)), ""]))
+
+
+def test_what_ftrace_sees_explained() -> None:
+    rows = explain.resolved(kernel("6.12"), Backend.FTRACE)
+    hold("explain-ftrace-6.12.txt", printed(explain.table(rows, explained=True), width=120))
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=str)

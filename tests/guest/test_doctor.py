@@ -11,8 +11,8 @@ import pytest
 from rmapwatch.doctor import selftest
 from rmapwatch.kernels import read, syscalls
 
-DOCTOR = [sys.executable, "-m", "rmapwatch", "doctor", "--json"]
-TOP = [sys.executable, "-m", "rmapwatch", "top", "--once"]
+DOCTOR = [sys.executable, "-m", "rmapwatch", "doctor", "--json", "--backend", "bcc"]
+TOP = [sys.executable, "-m", "rmapwatch", "top", "--once", "--backend", "bcc"]
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
 
 

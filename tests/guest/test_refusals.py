@@ -25,7 +25,7 @@ def one_line_and_a_hint(done: subprocess.CompletedProcess, code: int) -> str:
 def test_a_killed_loader_is_said(moment: str, tmp_path: Path) -> None:
     before = held()
     nothing_kept = f"mkdir -p {compiled.FOLDER} && mount -t tmpfs -o mode=700 x {compiled.FOLDER}"
-    script = f"{nothing_kept} && exec {sys.executable} -m rmapwatch top --once"
+    script = f"{nothing_kept} && exec {sys.executable} -m rmapwatch top --once --backend bcc"
     command = ["unshare", "--mount", "sh", "-c", script]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as reader:
         loader = child_of(reader.pid)
@@ -66,7 +66,7 @@ def test_without_bcc() -> None:
     code = (
         "from rmapwatch.probes import session; from rmapwatch import cli;"
         f"session.start.__defaults__ = ({sys.executable!r},); import sys;"
-        "sys.argv = ['rmapwatch', 'top', '--once']; cli.main()"
+        "sys.argv = 'rmapwatch top --once --backend bcc'.split(); cli.main()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     said = one_line_and_a_hint(done, 4)
@@ -78,7 +78,7 @@ def test_without_headers() -> None:
     release = os.uname().release
     script = f"""
     mkdir -p /tmp/empty && mount --bind /tmp/empty /lib/modules &&
-    exec {sys.executable} -m rmapwatch top --once"""
+    exec {sys.executable} -m rmapwatch top --once --backend bcc"""
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", script], capture_output=True, text=True, check=False
     )

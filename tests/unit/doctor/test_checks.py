@@ -6,6 +6,7 @@ import pytest
 from rmapwatch.doctor import checks, show
 from rmapwatch.doctor.checks import Check, State
 from rmapwatch.doctor.host import CAPABILITIES, CONFIG, EXTRAS, SYSCTLS, Access, Host
+from rmapwatch.probes.backend import Backend
 
 FINE = Host(
     machine="x86_64",
@@ -175,3 +176,16 @@ def test_as_json() -> None:
         "why": "i686: only x86_64 is supported",
         "hint": None,
     }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"headers": Access.ABSENT}, {"bcc": None, "bcc_error": "none"}, {"btf": Access.ABSENT}],
+)
+def test_what_ftrace_can_do_without(change: dict) -> None:
+    rows = checks.checks(replace(FINE, **change), Backend.AUTO)
+    (told,) = (row for row in rows if row.state is not State.OK)
+    assert told.state is State.WARNING
+    assert "ftrace stands in" in told.why
+    assert told.hint
+    assert checks.exit_code(rows) == 0
