@@ -88,7 +88,7 @@ def top(
         _replay(replay, once, as_json, interval)
         return
     try:
-        attached = backends.start(session.Request(catalogue.names(steps)), backend, _say)
+        attached = backends.start(live.request(steps), backend, _say)
     except errors.RmapwatchError as refused:
         if not or_lab:
             raise
@@ -98,14 +98,13 @@ def top(
             "fork-storm", once=once, as_json=as_json, interval=interval, backend=backend
         )
         return
-    if once:
-        session.drop_privileges()
-        live.one_frame(live.polled(attached, Pace(interval)), as_json)
-        return
     feed = live.of(attached)
-    live.load(as_json)
+    live.load(as_json or once)
     session.drop_privileges()
-    live.watch(feed, interval, as_json)
+    if once:
+        live.one_frame(feed.samples(Pace(interval)), as_json)
+    else:
+        live.watch(feed, interval, as_json)
 
 
 def _say(text: str) -> None:

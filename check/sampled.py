@@ -15,10 +15,11 @@ from dataclasses import replace
 
 from ..probes import events
 from ..probes.backend import Attached
+from ..probes.consumer import Consumer
+from ..probes.ring import Records
 from ..probes.sample import RuleCounts, Sample
 from ..recordings import schema
-from ..recordings.recorder import Memory, Recorder
-from ..recordings.schema import Records
+from ..recordings.recorder import Memory
 from .context import Context, known, losses
 from .run import RULES, State, finished, step
 from .verdict import Found, Mismatch, Rule
@@ -42,7 +43,7 @@ class Beside:
         self._attached, self._told = attached, told
         self._turn = threading.Lock()
         self._memory = Memory()
-        self._recorder = Recorder(attached, self._memory)
+        self._consumer = Consumer(attached, self._memory)
         self._known = known(attached.facts, (each.probe for each in attached.attached))
         self._counts = {rule.name: RuleCounts(0, 0) for rule in RULES}
 
@@ -84,10 +85,10 @@ class Beside:
         self._attached.want_events(tuple(events.EVENTS))
         start_ns = time.monotonic_ns()
         while time.monotonic_ns() < start_ns + seconds * 1e9:
-            if not self._recorder.drain():
+            if not self._consumer.drain():
                 time.sleep(_POLL_S)
         self._attached.want_events(())
-        while self._recorder.drain():
+        while self._consumer.drain():
             pass
         return start_ns, self._memory.take()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..probes.sample import Sample
-from . import cow, failures, forks, ksm, moves, reclaim, walks
+from . import cow, failures, forks, ksm, maps, moves, reclaim, walks
 from .readings import (
     AgeReading,
     BatchReading,
@@ -22,7 +22,9 @@ from .readings import (
     IsolationReading,
     KsmReading,
     LockReading,
+    MapReading,
     MigrationReading,
+    PayerReading,
     ProbeReading,
     ReferenceReading,
     ScanReading,
@@ -47,6 +49,8 @@ class Frame:
     quiet: bool
     walks: list[WalkReading]
     references: list[ReferenceReading]
+    maps: list[MapReading]
+    payers: list[PayerReading]
     batches: list[BatchReading]
     decisions: list[DecisionReading]
     stalls: list[StallReading]
@@ -86,6 +90,8 @@ def frame(sample: Sample, last: Sample | None = None) -> Frame:
         quiet=sample.quiet,
         walks=walks.walks(sample, last),
         references=walks.references(sample, last),
+        maps=maps.maps(sample, last),
+        payers=maps.payers(sample, last),
         batches=reclaim.batches(sample, last),
         decisions=reclaim.decisions(sample, last),
         stalls=reclaim.stalls(sample, last),

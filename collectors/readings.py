@@ -29,6 +29,43 @@ class WalkReading:
 
 
 @dataclass(frozen=True)
+class MapReading:
+    """
+    Walks over a window of the pages of one map: an anon_vma tree, a file or a KSM page.
+
+    ``map``: an id without a meaning of its own, "" for all that are not told apart. ``owner`` and
+    ``command``: the process whose address space walks entered first most often, of ``processes``
+    different ones. ``longest``: the longest walk so far, in seconds.
+    """
+
+    kind: str
+    map: str
+    owner: int | None
+    command: str | None
+    processes: int
+    walks: int
+    vmas: int | None
+    seconds: float
+    longest: float
+
+
+@dataclass(frozen=True)
+class PayerReading:
+    """
+    Walks over a window that threads called ``command`` made, and their wall time.
+
+    ``reclaimer``: on whose behalf they reclaimed; "" where they did not. ``cgroup``: the one that
+    was reclaimed; "" for the whole machine.
+    """
+
+    command: str
+    reclaimer: str
+    cgroup: str
+    walks: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class ReferenceReading:
     """Reference checks over a window: who asked, of which LRU, and how many VMAs had used it."""
 

@@ -26,7 +26,6 @@ from ..probes import backend as backends
 from ..probes import catalogue, events
 from ..probes.backend import Attached, Backend
 from ..probes.sample import Sample
-from ..probes.session import Request
 from ..recordings.reader import Recording
 from ..recordings.recorder import SESSION, Tape
 from ..views import explain, live
@@ -186,14 +185,14 @@ def endless(scenario: Scenario, program: str) -> Iterator[None]:
 
 def top(scenario: Scenario, wanted: dict[str, Any]) -> None:
     """Show the live screen over the scenario, going on and on."""
-    request = Request(probes=catalogue.names(scenario.steps))
-    attached = backends.start(request, Backend(wanted["backend"]), say)
+    attached = backends.start(live.request(scenario.steps), Backend(wanted["backend"]), say)
+    feed = live.of(attached)
     interval = wanted["interval"]
     with endless(scenario, wanted["programs"][0]):
         if wanted["once"]:
-            live.one_frame(live.polled(attached, Pace(interval)), wanted["json"])
+            live.one_frame(feed.samples(Pace(interval)), wanted["json"])
         else:
-            live.watch(live.of(attached), interval, wanted["json"])
+            live.watch(feed, interval, wanted["json"])
 
 
 def main() -> int:

@@ -116,6 +116,12 @@ EVENTS: dict[str, tuple[EventField, ...]] = {
         EventField("mapcount_before", "s32", "mapcount at entry; -1 unknown", unknown=NOT_KNOWN),
         EventField("mapcount_after", "s32", "mapcount at exit; -1 unknown", unknown=NOT_KNOWN),
         EventField("nr_pages", "u32", "base pages of the folio; 0 unknown", unknown=0),
+        EventField(
+            "mapper",
+            "u32",
+            "process whose address space was entered first; 0 unknown, or none was",
+            unknown=0,
+        ),
         EventField("op", "u8", "what the walk was for", names=tuple(op.name for op in OPS)),
         EventField("kind", "u8", "anon, file or ksm", names=KINDS),
         EventField(

@@ -23,6 +23,9 @@ _PAYLOAD = events.STRIDE - events.HEADER
 Batch = npt.NDArray[np.uint8]
 """Whole slots of the ring: shape (n, STRIDE) bytes, seq in the place of the header."""
 
+Records = npt.NDArray[np.void]
+"""Events of one type, as `dtype` has them."""
+
 
 class Ring:
     """Reads whole records; `seq` of the next one is how many slots were consumed before it."""

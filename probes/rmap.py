@@ -55,6 +55,9 @@ _WALK_METRICS = (
 _WALK_OVERHEAD = "One pair of programs per walk; reclaim of mapped memory makes one or two a page."
 
 
+_VMA = {"vma": 1}
+"""The arguments that all callbacks of walks have alike: (folio, vma, address, arg)."""
+
 _TREE_OVERHEAD = "One program per VMA that a walk looks at, of use or not: only if asked for."
 
 
@@ -112,20 +115,21 @@ POINTS = (
     _walk("ksm", "mm/ksm.c", Source("rmap_walk_ksm", {"folio": 0, "rwc": 1})),
     _step(
         "reference",
-        Source("folio_referenced_one", change="folio_referenced"),
-        Source("page_referenced_one"),
+        Source("folio_referenced_one", _VMA, change="folio_referenced"),
+        Source("page_referenced_one", _VMA),
     ),
-    _step("unmap", Source("try_to_unmap_one")),
+    _step("unmap", Source("try_to_unmap_one", _VMA)),
     _step(
         "unmap_poisoned_hugetlb",
         Source(
             "try_to_unmap_poisoned_hugetlb_one",
+            _VMA,
             change="try_to_unmap_poisoned_hugetlb_one",
         ),
     ),
-    _step("migrate", Source("try_to_migrate_one", change="try_to_migrate")),
-    _step("restore", Source("remove_migration_pte")),
-    _step("mkclean", Source("page_mkclean_one")),
+    _step("migrate", Source("try_to_migrate_one", _VMA, change="try_to_migrate")),
+    _step("restore", Source("remove_migration_pte", _VMA)),
+    _step("mkclean", Source("page_mkclean_one", _VMA)),
     _look(
         "first",
         Source("anon_vma_interval_tree_iter_first"),
@@ -176,6 +180,8 @@ MEMBERS = (
         optional=True,
     ),
     Member("ANON_VMA_ROOT", (("anon_vma", "root"),)),
+    Member("VMA_MM", (("vm_area_struct", "vm_mm"),)),
+    Member("MM_OWNER", (("mm_struct", "owner"),), optional=True),  # CONFIG_MEMCG
 )
 
 BITS = (

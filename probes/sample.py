@@ -221,6 +221,35 @@ class EventCounts:
 
 
 @dataclass(frozen=True)
+class MapCounts:
+    """
+    Walks of the pages of one map: an anon_vma tree, a file or a KSM page.
+
+    ``born``: tells an entry from a later one of the same map. ``vmas``: entered; None where a walk
+    does not tell. ``longest_ns``: of all walks so far. ``processes``: different ones whose address
+    space a walk entered first; ``owner`` of those the one most often, ``command`` its name; None
+    where nobody knows.
+    """
+
+    born: int
+    walks: int
+    vmas: int | None
+    ns: int
+    longest_ns: int
+    processes: int
+    owner: int | None
+    command: str | None
+
+
+@dataclass(frozen=True)
+class PayerCounts:
+    """Walks that threads of one name made, and their wall time."""
+
+    walks: int
+    ns: int
+
+
+@dataclass(frozen=True)
 class RunCounts:
     """Runs of a probe's programs, and their time in ns, without what it takes to call them."""
 
@@ -250,7 +279,9 @@ class Sample:
     counts them (sysctl kernel.bpf_stats_enabled). ``ksm``, ``failures``, ``forks`` and ``cow`` are
     None where they are not watched. ``migrations`` by reason, as the kernel names it, in small
     letters; ``lock_waits`` by (lock, mode, inside of what); both empty where they are not watched.
-    ``model``: by rule, empty where no check goes on beside.
+    ``model``: by rule, empty where no check goes on beside. Summed from events, empty where nobody
+    follows them: ``maps`` by (kind, id), the id "" for those that are not told apart; ``payers`` by
+    (command, reclaimer, cgroup that is reclaimed), the last two "" outside of reclaim.
     """
 
     time_ns: int
@@ -279,3 +310,5 @@ class Sample:
     forks: ForkCounts | None = None
     cow: CowCounts | None = None
     model: Mapping[str, RuleCounts] = field(default_factory=dict)
+    maps: Mapping[tuple[str, str], MapCounts] = field(default_factory=dict)
+    payers: Mapping[tuple[str, str, str], PayerCounts] = field(default_factory=dict)

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 from ..errors import RmapwatchError, UsageError
 from ..probes import events
+from ..probes.ring import Records
 from ..probes.sample import Sample
 from . import meta as metas
 from . import schema
 from .arrow import ipc, pa
-from .schema import Records
 from .writer import SUFFIX
 
 _END = b"\xff\xff\xff\xff\0\0\0\0"

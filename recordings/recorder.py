@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import shutil
 import signal
 import subprocess
@@ -11,18 +10,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from ..collectors.hottest import Hottest
+from ..collectors.owners import Owners
 from ..errors import UsageError
 from ..probes import events, ring
 from ..probes.backend import Attached
+from ..probes.consumer import Consumer, Sink
+from ..probes.ring import Records
 from ..probes.sample import Sample
 from ..probes.session import Request as SessionRequest
 from . import schema, writer
 from .meta import Clocks, Ending, Meta, Plan, require_new
-from .schema import Records
 
 RING_PAGES = 4096
 """16 MB: what a storm produces while a batch is written."""
@@ -34,11 +36,16 @@ _POLL_S = 0.02
 _GRACE_S = 5.0
 
 
-class Sink(Protocol):
-    """Takes events of one type, kernel addresses hidden."""
+class Both:
+    """A sink that hands what it takes to two others."""
+
+    def __init__(self, one: Sink, other: Sink) -> None:
+        self._sinks = one, other
 
     def append(self, event: str, records: Records) -> None:
-        """Take some more of them."""
+        """Hand them on."""
+        for sink in self._sinks:
+            sink.append(event, records)
 
 
 class Memory:
@@ -65,24 +72,6 @@ class Memory:
         }
 
 
-class Recorder:
-    """Takes the events of a session, in order, and hides kernel addresses with a key of its own."""
-
-    def __init__(self, attached: Attached, sink: Sink) -> None:
-        self._attached, self._sink = attached, sink
-        self._ring = attached.ring()
-        self._key = secrets.token_bytes(32)
-
-    def drain(self) -> int:
-        """Take what the ring holds; return how many records that was."""
-        _, batch = self._ring.drain()
-        for name, records in ring.decode(batch).items():
-            self._attached.received(name, len(records))
-            ring.hide_pointers(records, name, self._key)
-            self._sink.append(name, records)
-        return len(batch)
-
-
 class Tape:
     """A recording that goes on: `step` again and again, then `close`."""
 
@@ -99,14 +88,15 @@ class Tape:
         meta = Meta(attached.facts, plan, Clocks.now(), command=tuple(command))
         self._attached = attached
         self._writer = writer.Writer(folder, meta)
-        self._recorder = Recorder(attached, self._writer)
+        self._hottest = Hottest(Owners())
+        self._consumer = Consumer(attached, Both(self._writer, self._hottest))
         self._on_sample = on_sample
         self._interval_s, self._due = interval_s, time.monotonic() + interval_s
         self._first_ns = self.sample().time_ns
 
     def step(self) -> int:
         """Take what has come, and a Sample where one is due; return the number of events."""
-        taken = self._recorder.drain()
+        taken = self._consumer.drain()
         if time.monotonic() >= self._due:
             self._due += self._interval_s
             self.sample()
@@ -114,8 +104,8 @@ class Tape:
 
     def sample(self) -> Sample:
         """Take a Sample now."""
-        self._recorder.drain()
-        taken = self._attached.sample()
+        self._consumer.drain()
+        taken = self._hottest.added_to(self._attached.sample())
         self._writer.sample(taken)
         self._on_sample(taken)
         return taken
@@ -124,7 +114,7 @@ class Tape:
         """Take the last Sample, and what comes until the probes are told to stop; return it."""
         last = self.sample()
         self._attached.want_events(())
-        while self._recorder.drain():
+        while self._consumer.drain():
             pass
         final = self._attached.sample()
         missed = {probe: account.missed for probe, account in final.accounts.items()}

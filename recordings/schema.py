@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from ..probes import events, ring
 from ..probes.events import EventField
+from ..probes.ring import Records
 from ..probes.sample import Sample
 from . import codec
 from .arrow import pa
@@ -28,9 +29,6 @@ SAMPLES = "samples"
 _LEFT_OUT = ("type", "reserved")
 _VERSION_KEY, _STREAM_KEY = b"rmapwatch.schema", b"rmapwatch.stream"
 _SCALARS = {int: "int64", bool: "bool_", str: "string"}
-
-Records = npt.NDArray[np.void]
-"""Events of one type, as `probes.ring.dtype` has them."""
 
 
 def columns(event: str) -> tuple[EventField, ...]:

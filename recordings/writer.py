@@ -18,12 +18,12 @@ import numpy as np
 
 from ..errors import RmapwatchError
 from ..probes import events
+from ..probes.ring import Records
 from ..probes.sample import Sample
 from . import meta as metas
 from . import schema
 from .arrow import ipc, pa
 from .meta import Ending, Meta
-from .schema import Records
 
 FLUSH_RECORDS = 1 << 16
 """So many events of a type are flushed by themselves."""

@@ -5,12 +5,13 @@ import os
 
 import numpy as np
 from rmapwatch.probes import events
+from rmapwatch.probes.ring import Ring
 
 PAGE = mmap.PAGESIZE
 
 
 class MemoryRing:
-    """What produces into such a ring; `ring_fd` and `ring_size` are for who consumes."""
+    """What produces into such a ring."""
 
     def __init__(self, size: int = 1 << 16) -> None:
         self.ring_size = size
@@ -18,6 +19,10 @@ class MemoryRing:
         os.ftruncate(self.ring_fd, 2 * PAGE + 2 * size)
         self._area = mmap.mmap(self.ring_fd, 2 * PAGE + 2 * size)
         self._produced = 0
+
+    def ring(self) -> Ring:
+        """What consumes from it."""
+        return Ring(self.ring_fd, self.ring_size)
 
     def put(self, records: np.ndarray, discard: bool = False) -> None:
         header = (events.STRIDE - events.HEADER) | (discard << 30)

@@ -35,7 +35,9 @@ from rmapwatch.probes.sample import (
     ForkCounts,
     IsolationCounts,
     KsmCounts,
+    MapCounts,
     MigrationCounts,
+    PayerCounts,
     RuleCounts,
     Sample,
     ShrunkCounts,
@@ -134,6 +136,16 @@ def sample(time_ns: int, scale: int) -> Sample:
             actions={("dirty_lru", "recovered"): scale, ("huge", "failed"): 0},
             signals={("SIGBUS", code): scale for code in memory_failure.CODES},
         ),
+        maps={
+            ("anon", "1f2e3d4c"): MapCounts(
+                1, 1009 * scale, 2003 * scale, 9_000_000 * scale, 4_000_000, 23, 4711, "storm"
+            ),
+            ("anon", ""): MapCounts(2, 101 * scale, None, 3_000_000 * scale, 70_000, 0, None, None),
+        },
+        payers={
+            ("kswapd0", "kswapd", ""): PayerCounts(1000 * scale, 8_000_000 * scale),
+            ("storm", "proactive", "/storm"): PayerCounts(110 * scale, 4_000_000 * scale),
+        },
         migrations={
             "syscall": migration_counts(7 * scale, 211 * scale, 2 * scale),
             "demotion": migration_counts(0, 0, 0),

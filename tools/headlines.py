@@ -16,9 +16,9 @@ from rmapwatch.model.rmap import Op
 from rmapwatch.model.scenarios import ksm_walks
 from rmapwatch.probes.events import UNSEEN, WALK_BAILED
 from rmapwatch.probes.reclaim import DECISIONS
+from rmapwatch.probes.ring import Records
 from rmapwatch.probes.rmap import OPS
 from rmapwatch.recordings.reader import Recording
-from rmapwatch.recordings.schema import Records
 
 ROOT = Path(__file__).resolve().parents[1]
 FIXTURES = ROOT / "tests" / "fixtures"

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rmapwatch.probes.events import EVENTS
+from rmapwatch.probes.ring import Records
 from rmapwatch.probes.sample import EventCounts
 from rmapwatch.recordings.meta import Clocks, Ending
 from rmapwatch.recordings.reader import Recording
-from rmapwatch.recordings.schema import Records
 from rmapwatch.recordings.writer import Writer
 
 _TIMES = ("time", "walk")

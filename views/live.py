@@ -14,13 +14,23 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from ..collectors.frame import Frame, frame
+from ..probes import catalogue
 from ..probes.backend import Attached
 from ..probes.sample import Sample
+from ..probes.session import Request
 from . import plain
 from .pace import Pace
 
 if TYPE_CHECKING:
+    from ..collectors.following import Following
     from ..collectors.threads import CpuTimes
+
+
+FOLLOWED = ("walk", "batch")
+"""The events of which a screen shows sums: whose memory it is, and who pays."""
+
+RING_PAGES = 1024
+"""4 MB: 32,000 events."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +47,25 @@ class Feed:
     cpu: Callable[[], CpuTimes] | None = None
 
 
+def request(steps: bool) -> Request:
+    """Return what a screen asks of the loader; ``steps``: every VMA that walks look at, too."""
+    return Request(catalogue.names(steps), events=FOLLOWED, ring_pages=RING_PAGES)
+
+
 def of(attached: Attached) -> Feed:
-    """Return the feed of probes that are attached."""
+    """Return the feed of probes that are attached, and of the events that they tell."""
+    from ..collectors.following import Following  # numpy
     from ..collectors.threads import KernelThreads  # psutil
 
-    return Feed(lambda pace: polled(attached, pace), live=True, cpu=KernelThreads().read)
+    following = Following(attached)
+    return Feed(lambda pace: polled(following, pace), live=True, cpu=KernelThreads().read)
 
 
-def polled(attached: Attached, pace: Pace) -> Iterator[Sample]:
+def polled(following: Following, pace: Pace) -> Iterator[Sample]:
     """Yield a Sample now, and one more after each interval."""
-    yield attached.sample()
+    yield following.sample()
     while pace.rest():
-        yield attached.sample()
+        yield following.sample()
 
 
 def watch(feed: Feed, interval: float, as_json: bool) -> None:

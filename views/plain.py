@@ -9,9 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from ..collectors.frame import Frame
-from ..collectors.readings import AgeReading, StallReading
+from ..collectors.readings import AgeReading, MapReading, StallReading
 
 ABSENT = "-"
+_HOTTEST = 8
 _STEPS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 
 
@@ -40,6 +41,7 @@ def per(total: float | None, count: float | None) -> str:
 def screen(frame: Frame) -> RenderableType:
     """Return the whole screen of a frame."""
     parts: list[RenderableType] = [_title(frame), _walks(frame)]
+    parts += [*_maps(frame), *_payers(frame)]
     if frame.batches:
         parts.append(_batches(frame))
     if frame.references:
@@ -90,6 +92,34 @@ def _walks(frame: Frame) -> Table:
     if not frame.walks:
         table.add_row("none in this window", *[""] * 8)
     return table
+
+
+def _maps(frame: Frame) -> Iterator[RenderableType]:
+    if frame.maps:
+        columns = ("walks", "vmas/walk", "time", "longest")
+        table = _table("hottest maps", "kind", "map", "first entered", *columns, left=3)
+        for row in frame.maps[:_HOTTEST]:
+            times = (duration(row.seconds), duration(row.longest))
+            counts = (number(row.walks), per(row.vmas, row.walks))
+            table.add_row(row.kind, row.map or "others", owner(row), *counts, *times)
+        yield table
+
+
+def owner(row: MapReading) -> str:
+    """Return whose memory it is: the process most often seen, and how many others there were."""
+    if row.owner is None:
+        return ABSENT
+    others = f" +{row.processes - 1}" if row.processes > 1 else ""
+    return f"{row.command or '?'} {row.owner}{others}"
+
+
+def _payers(frame: Frame) -> Iterator[RenderableType]:
+    if frame.payers:
+        table = _table("who walks", "thread", "for", "cgroup", "walks", "time", left=3)
+        for row in frame.payers[:_HOTTEST]:
+            names = (row.command, row.reclaimer or ABSENT, row.cgroup or ABSENT)
+            table.add_row(*names, number(row.walks), duration(row.seconds))
+        yield table
 
 
 def _batches(frame: Frame) -> Table:

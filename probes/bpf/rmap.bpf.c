@@ -35,10 +35,19 @@ static inline int walk_enter(struct args *a, u32 kind)
 	w->flags = a->locked ? WALK_LOCKED : 0;
 	w->steps = steps_watched(w->op);
 	w->vmas = 0;
+	w->mapper = 0;
 	w->looks = looks_watched(kind);
 	w->looked_at = 0;
 	w->start = bpf_ktime_get_ns();
 	return 0;
+}
+
+/* The process that owns the address space of a VMA; 0 where the kernel does not tell. */
+static inline u32 owner_of(u64 vma)
+{
+	u64 owner = MM_OWNER < 0 ? 0 : read_u64(read_u64(vma, VMA_MM), MM_OWNER);
+
+	return owner ? read_s32(owner, TASK_TGID) : 0;
 }
 
 static inline int step(struct args *a)
@@ -48,7 +57,8 @@ static inline int step(struct args *a)
 	struct cpu_state *st;
 
 	if (w && w->walk_owner == tid) {
-		w->vmas++;
+		if (!w->vmas++ && wants_event(EVENT_WALK))
+			w->mapper = owner_of(a->vma);
 		return 0;
 	}
 	st = this_cpu();
@@ -120,6 +130,7 @@ static inline void walk_event(struct cpu_state *st, struct work *w, u32 kind, u6
 	e->mapcount_before = w->mapcount;
 	e->mapcount_after = mapcount;
 	e->nr_pages = w->folio ? nr_pages_of(w->folio) : 0;
+	e->mapper = w->mapper;
 	e->op = w->op;
 	e->kind = kind;
 	e->flags = w->flags;

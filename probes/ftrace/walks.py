@@ -79,6 +79,7 @@ class Tape:
             "vmas": events.NOT_KNOWN if walk.vmas is None else walk.vmas,
             "looked_at": events.NOT_KNOWN,
             "ptes": events.NOT_KNOWN,
+            "mapper": 0,
             "mapcount_after": events.NOT_KNOWN,
             "op": walk.op,
             "kind": walk.kind,

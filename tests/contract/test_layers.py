@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "kernels": {"errors"},
     "probes": {"errors", "kernels"},
     "collectors": {"errors", "kernels", "probes"},
-    "recordings": {"errors", "kernels", "probes"},
+    "recordings": {"errors", "kernels", "probes", "collectors"},
     "exporters": {"errors", "kernels", "probes", "collectors", "check"},
     "model": {"kernels"},
     "check": {"errors", "kernels", "probes", "recordings", "model"},

@@ -153,6 +153,8 @@
 #define LARGE_MAPCOUNT (80LL)
 #define LARGE_NR_PAGES (120LL)
 #define ANON_VMA_ROOT (0LL)
+#define VMA_MM (16LL)
+#define MM_OWNER (1528LL)
 #define AT_NR_DIRTY (0LL)
 #define AT_NR_UNQUEUED_DIRTY (4LL)
 #define AT_NR_WRITEBACK (12LL)
@@ -436,11 +438,12 @@ struct walk_event {
 	s32 mapcount_before;
 	s32 mapcount_after;
 	u32 nr_pages;
+	u32 mapper;
 	u8 op;
 	u8 kind;
 	u16 flags;
 	char comm[16];
-	char unused[4];
+	char unused[0];
 };
 #define EVENT_REFERENCE 2
 struct reference_event {
@@ -719,31 +722,37 @@ int fexit_rmap_walk_ksm(u64 *ctx)
 int fentry_folio_referenced_one(u64 *ctx)
 {
 	struct args a = { .probe = 3 };
+	bpf_probe_read_kernel(&a.vma, 8, &ctx[1]);
 	return step(&a);
 }
 int fentry_try_to_unmap_one(u64 *ctx)
 {
 	struct args a = { .probe = 4 };
+	bpf_probe_read_kernel(&a.vma, 8, &ctx[1]);
 	return step(&a);
 }
 int fentry_try_to_unmap_poisoned_hugetlb_one(u64 *ctx)
 {
 	struct args a = { .probe = 5 };
+	bpf_probe_read_kernel(&a.vma, 8, &ctx[1]);
 	return step(&a);
 }
 int fentry_try_to_migrate_one(u64 *ctx)
 {
 	struct args a = { .probe = 6 };
+	bpf_probe_read_kernel(&a.vma, 8, &ctx[1]);
 	return step(&a);
 }
 int fentry_remove_migration_pte(u64 *ctx)
 {
 	struct args a = { .probe = 7 };
+	bpf_probe_read_kernel(&a.vma, 8, &ctx[1]);
 	return step(&a);
 }
 int fentry_page_mkclean_one(u64 *ctx)
 {
 	struct args a = { .probe = 8 };
+	bpf_probe_read_kernel(&a.vma, 8, &ctx[1]);
 	return step(&a);
 }
 int fexit_anon_rmap_tree_iter_first(u64 *ctx)

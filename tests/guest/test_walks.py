@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rmapwatch.probes import session
+from rmapwatch.probes.consumer import Consumer
 from rmapwatch.probes.rmap import KINDS
 from rmapwatch.probes.sample import Sample
-from rmapwatch.recordings.recorder import Memory, Recorder
+from rmapwatch.recordings.recorder import Memory
 
 WALKERS = 6
 STORM = ("--children", "3", "--pages", "211", "--rounds", "3")
@@ -105,16 +106,16 @@ def test_every_walk_is_accounted_for_with_its_time(attached, oracle, storm_progr
     both observers miss walks, not the same ones, and know how many.
     """
     earlier = attached.sample().events["walk"].received
-    recorder = Recorder(attached, memory := Memory())
-    recorder.drain()
+    consumer = Consumer(attached, memory := Memory())
+    consumer.drain()
     before, (_, their_before) = quiet(attached), oracle.read()
     since = time.monotonic_ns()
     storms(storm_program, WALKERS)
-    recorder.drain()
+    consumer.drain()
     after = quiet(attached)
     until = time.monotonic_ns()
     theirs, their_after = oracle.read()
-    recorder.drain()
+    consumer.drain()
 
     told = memory.records()["walk"]
     ours = np.zeros(len(told), ROW)
@@ -161,7 +162,7 @@ def test_every_walk_is_accounted_for_with_its_time(attached, oracle, storm_progr
 
 
 def test_the_accounts_balance(attached) -> None:
-    Recorder(attached, Memory()).drain()
+    Consumer(attached, Memory()).drain()
     sample = quiet(attached)
     for probe in (f"rmap_walk_{kind}" for kind in KINDS):
         account = sample.accounts[probe]

@@ -96,6 +96,7 @@ class PanelView(Vertical):
         self._set_cells([cells(self.panel, row, width) for row in rows])
         self.query_one(Label).update(self._title(bool(rows)))
         self.query_one(Table).display = bool(rows)
+        self.display = bool(rows or self._seen) or not self.panel.rare
 
     def _title(self, any_rows: bool) -> str:
         if not any_rows:

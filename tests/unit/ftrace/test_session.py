@@ -6,13 +6,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from rmapwatch.probes import catalogue
+from rmapwatch.probes.consumer import Consumer
 from rmapwatch.probes.ftrace import formats, plan, session
 from rmapwatch.probes.ftrace.buffers import Merger
 from rmapwatch.probes.ftrace.instance import Hits
 from rmapwatch.probes.ftrace.plan import Side
 from rmapwatch.probes.ftrace.session import Session
 from rmapwatch.probes.sample import Attachment
-from rmapwatch.recordings.recorder import Memory, Recorder
+from rmapwatch.recordings.recorder import Memory
 from traced import Recorded, buffers
 
 PAIRED = ("rmap_walk_anon", "rmap_walk_file", "reference_check", "reclaim_memcg", "reclaim_batch")
@@ -88,8 +89,8 @@ def test_what_a_sample_tells_and_what_not(live: Session) -> None:
 
 
 def test_each_walk_is_an_event_too(live: Session) -> None:
-    recorder = Recorder(live, memory := Memory())
-    taken = recorder.drain()
+    consumer = Consumer(live, memory := Memory())
+    taken = consumer.drain()
     sample = live.sample()
     counts = sample.events["walk"]
     assert counts.produced == counts.received == taken
@@ -107,7 +108,7 @@ def test_each_walk_is_an_event_too(live: Session) -> None:
 
 
 def test_from_zero(live: Session) -> None:
-    Recorder(live, Memory()).drain()
+    Consumer(live, Memory()).drain()
     live.restart()
     sample = live.sample()
     assert not any(walk.walks for walk in sample.walks.values())

@@ -8,7 +8,8 @@ from rmapwatch.views.top import panels
 from rmapwatch.views.top.panels import PANELS, View, arranged, cells, kept
 from samples import sample
 
-WALKS, RECLAIM, STALLS, DECISIONS, REFERENCES, PROBES = PANELS
+WALKS, MAPS, PAYERS, RECLAIM, STALLS, DECISIONS, REFERENCES = PANELS[:7]
+PROBES = PANELS[-1]
 NOW = frame(sample(3_000_000_000, 3), sample(1_000_000_000, 1))
 
 
