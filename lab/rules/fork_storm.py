@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...probes import events, rmap
-from .row import Agreement, Run, at_most, equal, op
+from .row import Agreement, Run, at_most, equal, none_of, op, untold
 
 
 def child_pages(walks: npt.NDArray[np.void], ledger: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
@@ -48,7 +48,21 @@ def fork_storm(run: Run) -> Iterator[Agreement]:
     rule = "no more pages of children are walked than the ledger has"
     pages = len(np.unique(child[["map", "index"]]))
     yield at_most(rule, "pages", ledger["children"] * ledger["pages"], pages)
+    yield from _owners(child, ledger)
     yield from _frames(ledger)
+
+
+def _owners(child: npt.NDArray[np.void], ledger: Mapping[str, Any]) -> Iterator[Agreement]:
+    """Yield: each child's pages are found in one address space, and a child owns it."""
+    rule = "each child's pages are found in an address space of its own"
+    if not child["mapper"].any():
+        yield untold(rule, "processes", "whose address spaces are entered is not told")
+        return
+    found = np.unique(child[["map", "mapper"]])
+    yield equal(rule, "processes", ledger["children"], len(found))
+    family = (found["mapper"] >= ledger["first_child"]) & (found["mapper"] <= ledger["last_child"])
+    rule = "none of those is of another process than the storm's children"
+    yield none_of(rule, "processes", int((~family).sum()), len(found) > 0)
 
 
 def _frames(ledger: Mapping[str, Any]) -> Iterator[Agreement]:

@@ -6,6 +6,8 @@ from rmapwatch.probes import events, rmap
 from samples import records, run
 
 LEDGER = {
+    "first_child": 60,
+    "last_child": 61,
     "first_index": 100,
     "last_index": 110,
     "children": 2,
@@ -22,7 +24,7 @@ OP = {op.name: number for number, op in enumerate(rmap.OPS)}
 def child_walk(child: int, page: int, **changes: int) -> dict:
     """A reference walk of a page that a child of the storm owns."""
     usual = {"op": OP["reference"], "kind": 0, "index": 100 + page, "map": 50 + child, "root": 7}
-    return {**usual, "vmas": 1, **changes}
+    return {**usual, "vmas": 1, "mapper": 60 + child, **changes}
 
 
 def storm() -> list[dict]:
@@ -35,8 +37,24 @@ def rules_of(rows: list[dict]) -> list[Agreement]:
 
 def test_a_storm_as_it_should_be() -> None:
     rules = rules_of(storm())
-    assert [rule.agrees for rule in rules] == [True] * 7
-    assert [rule.observed for rule in rules] == [6, 2, 6, 3, 3, 6, 6]
+    assert [rule.agrees for rule in rules] == [True] * 9
+    assert [rule.observed for rule in rules] == [6, 2, 6, 2, 0, 3, 3, 6, 6]
+
+
+def test_pages_found_in_the_wrong_address_space() -> None:
+    rows = storm()
+    rows[4]["mapper"] = 60
+    owners = [rule.agrees for rule in rules_of(rows)[3:5]]
+    assert owners == [False, True]
+    rows[4]["mapper"] = 62
+    owners = [rule.agrees for rule in rules_of(rows)[3:5]]
+    assert owners == [False, False]
+
+
+def test_address_spaces_that_nobody_tells_of() -> None:
+    untold = rules_of([{**row, "mapper": 0} for row in storm()])[3]
+    assert untold.agrees is None
+    assert untold.explained
 
 
 def test_a_copy_that_two_processes_map() -> None:
