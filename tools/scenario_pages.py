@@ -9,7 +9,8 @@ from typing import Any
 
 from rmapwatch.lab.scenarios import SCENARIOS, Scenario
 
-FIXTURES = Path(__file__).resolve().parents[1] / "tests" / "fixtures"
+ROOT = Path(__file__).resolve().parents[1]
+FIXTURES, DOCS = ROOT / "tests" / "fixtures", ROOT / "docs"
 
 HEAD = """\
 # Scenarios of the lab
@@ -37,20 +38,28 @@ def _scenario(scenario: Scenario) -> str:
     command = " ".join((scenario.workload, *scenario.arguments))
     parts = [f"## {scenario.name}\n\n{scenario.summary}.\n\n- shows system {rows}\n- `{command}`\n"]
     results = [json.loads(path.read_text()) for path in sorted(_results(scenario.name))]
-    return "\n".join([*parts, *map(_result, results)])
+    return "\n".join([*parts, *(_result(result, scenario.name) for result in results)])
+
+
+def _screen(name: str, kernel: str) -> list[str]:
+    """Return the picture of the screen over that recording, where there is one."""
+    series = ".".join(kernel.split(".")[:2])
+    drawn = f"{name}-{series}.svg"
+    there = (DOCS / drawn).exists()
+    return [f"![rmapwatch top over the recording of {name} on {series}]({drawn})\n"] * there
 
 
 def _results(name: str) -> Iterator[Path]:
     return FIXTURES.glob(f"{name}-[0-9]*/result.json")
 
 
-def _result(result: dict[str, Any]) -> str:
+def _result(result: dict[str, Any], name: str) -> str:
     told = result["events"]
     title = f"### {result['kernel']}, {result['lru']} LRU\n"
     events = f"{told['produced']:,} events, {told['lost']:,} lost.\n"
     head = "| rule | predicted | observed | unit |\n|---|---:|---:|---|"
     rows = [_rule(rule) for rule in result["agreement"] if not _only_of_transport(rule["rule"])]
-    return "\n".join([title, events, head, *rows, ""])
+    return "\n".join([title, events, *_screen(name, result["kernel"]), head, *rows, ""])
 
 
 def _only_of_transport(rule: str) -> bool:

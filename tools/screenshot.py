@@ -1,5 +1,5 @@
 """
-Draws `rmapwatch top` over a recording as docs/top.svg: python tools/screenshot.py RECORDING
+Draws `rmapwatch top` over a recording: python tools/screenshot.py RECORDING docs/NAME.svg
 
 The picture is that of the last Sample in which walks were seen.
 """
@@ -20,8 +20,6 @@ from rmapwatch.views.live import Feed
 from rmapwatch.views.pace import Pace
 from rmapwatch.views.top.app import Arrived, Reading, Top
 
-ROOT = Path(__file__).resolve().parents[1]
-OUT = ROOT / "docs" / "top.svg"
 SIZE = (112, 32)
 _TEXT = re.compile(
     r'(<text [^>]*?)x="([\d.]+)" y="([^"]*)" textLength="([\d.]+)"([^>]*>)((?:&#160;)+)'
@@ -62,5 +60,6 @@ def shifted(svg: str) -> str:
 
 if __name__ == "__main__":
     recording = Recording(Path(sys.argv[1]))
-    OUT.write_text(shifted(asyncio.run(draw(busy(list(recording.samples()))))))
-    print(f"wrote {OUT.relative_to(ROOT)}")
+    out = Path(sys.argv[2])
+    out.write_text(shifted(asyncio.run(draw(busy(list(recording.samples()))))))
+    print(f"wrote {out}")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from pathlib import Path
 
 import pytest
 import samples
@@ -9,7 +10,9 @@ from rmapwatch.exporters.figures import COUNTS, DURATIONS, Each, Slots, Split
 from rmapwatch.exporters.metrics import METRICS
 from rmapwatch.probes import reclaim, state
 from rmapwatch.probes.sample import DeactivationCounts, RunCounts
+from rmapwatch.recordings.reader import Recording
 
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 SAMPLE = samples.sample(0, 1)
 NAMED = {metric.name: metric for metric in METRICS}
 
@@ -39,6 +42,23 @@ def test_a_value_is_in_the_buckets_whose_limit_it_does_not_exceed(buckets, slot:
     for limit, count in zip(buckets.limits(), counts, strict=False):
         assert count == (3 if bound is not None and bound / buckets.unit <= limit else 0)
     assert counts[-1] == 3
+
+
+@pytest.mark.parametrize(
+    ("series", "longer_than", "looked_at"),
+    [("6.12", 2**28 / 1e9, 310_186), ("7.3", 2**18 / 1e9, 62)],
+)
+def test_the_stall_of_a_recording_and_its_cure(
+    series: str, longer_than: float, looked_at: int
+) -> None:
+    """A walk for 31 VMAs of use, by all of a process's VMAs, or by those of the page's index."""
+    recorded = Recording(FIXTURES / f"ksm-stall-{series}").last_sample()
+    key = ("restore", "ksm")
+    found = rows("rmapwatch_walk_duration_seconds", recorded)[key]
+    short = DURATIONS.limits().index(longer_than)
+    assert (found.counts[short], found.counts[short + 1], found.counts[-1]) == (0, 1, 1)
+    assert rows("rmapwatch_walk_vmas", recorded)[key].total == 31
+    assert rows("rmapwatch_walk_vmas_looked_at_total", recorded)[key] == looked_at
 
 
 def test_what_is_no_label_is_summed() -> None:
