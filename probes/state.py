@@ -186,6 +186,7 @@ def structs(probes: Sequence[str]) -> dict[str, tuple[Field, ...]]:
             Field("flags"),
             Field("steps"),
             Field("vmas"),
+            Field("mapper"),
             Field("looks"),
             Field("looked_at"),
             Field("start"),

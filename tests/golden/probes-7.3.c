@@ -341,6 +341,7 @@ struct work {
 	u64 flags;
 	u64 steps;
 	u64 vmas;
+	u64 mapper;
 	u64 looks;
 	u64 looked_at;
 	u64 start;

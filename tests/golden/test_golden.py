@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,17 @@ def test_the_live_screen(kernel: str, size: tuple[int, int]) -> None:
     drive(endless(itertools.islice(samples, 3)), play, size)
     assert max(map(len, text.splitlines())) <= size[0]
     hold(f"top-{kernel}-{size[0]}x{size[1]}.txt", text)
+
+
+def test_handlers_use_no_member_that_is_not_there() -> None:
+    """What a compiler would say, without one: members of the slot, the state and the arguments."""
+    structs = source.layout(catalogue.names(steps=True)).structs
+    arguments = set(source.ARGUMENTS) | {"probe"}
+    for handlers in source.BPF_DIR.glob("*.bpf.c"):
+        text = handlers.read_text()
+        used = {
+            name: set(re.findall(rf"\b{name}->(\w+)\b(?!##)", text)) for name in ("w", "st", "a")
+        }
+        assert used["w"] <= {member.name for member in structs["work"]}, handlers.name
+        assert used["st"] <= {member.name for member in structs["cpu_state"]}, handlers.name
+        assert used["a"] <= arguments, handlers.name
