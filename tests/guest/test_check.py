@@ -9,24 +9,29 @@ from contextlib import contextmanager
 from rmapwatch.check.run import RULES
 from servers import exporter, get, until, values
 
-STORM = ("--children", "11", "--pages", "101", "--duration", "900")
+STORM = ("--children", "11", "--pages", "101")
 CHECKS, MISMATCHES = "rmapwatch_model_checks_total", "rmapwatch_model_mismatches_total"
 
 
 @contextmanager
 def storming(program: str) -> Iterator[None]:
-    with subprocess.Popen([program, *STORM], stdout=subprocess.DEVNULL) as running:
+    with subprocess.Popen(
+        [program, *STORM, "--duration", "900"], stdout=subprocess.DEVNULL
+    ) as running:
         yield
         running.terminate()
 
 
 def test_check_live(storm_program: str) -> None:
-    command = [sys.executable, "-m", "rmapwatch", "check", "--live", "6", "--json"]
-    with storming(storm_program):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    print(done.stderr)
-    assert done.returncode == 0, done.stdout
-    verdict = json.loads(done.stdout)
+    command = [sys.executable, "-m", "rmapwatch", "check", "--live", "20", "--json"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as checking:
+        assert "recording for 20 s" in checking.stderr.readline()
+        subprocess.run([storm_program, *STORM, "--duration", "5"], stdout=subprocess.DEVNULL)
+        told, _ = checking.communicate()
+    assert checking.returncode == 0, told
+    verdict = json.loads(told)
     assert (verdict["agrees"], verdict["mismatches"]) == (True, [])
     assert verdict["events"] > 1000
     rows = {row["rule"]: row for row in verdict["rules"]}
@@ -36,7 +41,7 @@ def test_check_live(storm_program: str) -> None:
 
 
 def test_export_with_check(storm_program: str) -> None:
-    with storming(storm_program), exporter("--check") as (url, _):
+    with exporter("--check") as (url, _), storming(storm_program):
         held = until(lambda: sum(values(get(url), CHECKS).values()) > 1000, 150)
         page = get(url)
     assert held
