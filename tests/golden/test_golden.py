@@ -128,9 +128,10 @@ def test_handlers_use_no_member_that_is_not_there() -> None:
     arguments = set(source.ARGUMENTS) | {"probe"}
     for handlers in source.BPF_DIR.glob("*.bpf.c"):
         text = handlers.read_text()
-        used = {
-            name: set(re.findall(rf"\b{name}->(\w+)\b(?!##)", text)) for name in ("w", "st", "a")
-        }
-        assert used["w"] <= {member.name for member in structs["work"]}, handlers.name
-        assert used["st"] <= {member.name for member in structs["cpu_state"]}, handlers.name
-        assert used["a"] <= arguments, handlers.name
+        for name, there in (
+            ("w", {member.name for member in structs["work"]}),
+            ("st", {member.name for member in structs["cpu_state"]}),
+            ("a", arguments),
+        ):
+            used = set(re.findall(rf"\b{name}->(\w+)\b(?!##)", text))
+            assert used <= there, handlers.name
