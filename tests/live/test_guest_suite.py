@@ -28,6 +28,7 @@ OF_ONE_KERNEL = {
     "test_record",
     "test_refusals",
     "test_top",
+    "test_tracefs",
 }
 
 
