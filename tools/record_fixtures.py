@@ -17,7 +17,7 @@ FIXTURES = Path(__file__).resolve().parents[1] / "tests" / "fixtures"
 RECLAIM = ("fork-storm", "file-stream", "working-set")
 SCENARIOS = {
     "5.10": ("hwpoison",),
-    "6.1": (*RECLAIM, "hwpoison"),
+    "6.1": (*RECLAIM, "ksm-merge", "ksm-swap", "hwpoison", "soft-offline"),
     "6.12": (
         *RECLAIM,
         "ksm-stall",

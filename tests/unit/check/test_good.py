@@ -126,9 +126,6 @@ NOT_IN_A_FIXTURE = {
     "reference check: a contended walk gives up",
     "walk: a contended walk enters no VMA",
     "batch: no checks where references are ignored",
-    "walk: a restore walk enters all linked VMAs",
-    "ksm: no more copies on swap-in than mappings lost",
-    "ksm: a write breaks a frame that is merged",
 }
 
 
