@@ -22,6 +22,9 @@ AT_LEAST = {
     "file-stream": RECLAIM,
     "working-set": RECLAIM,
     "ksm-stall": {"walk": 2, "ksm": 31},
+    "ksm-merge": {"ksm": 800, "cow": 80},
+    "ksm-swap": {"walk": 500, "ksm": 1000, "reference": 300},
+    "soft-offline": {"walk": 150, "memory_failure": 60},
     "migrate": {"walk": 5000, "migration": 28},
     "lock-waits": {"walk": 500, "lock_wait": 5},
     "fork-dup": {"fork": 28, "cow": 100},
@@ -64,7 +67,9 @@ def test_the_rules_agree_as_they_did_live(fixture: Path) -> None:
     there = left.read(fixture)
     result, last = there.result, there.run.sample
     again = agreement.every_rule(there.run, scenarios.find(result["scenario"]).rules)
-    assert as_json([asdict(rule) for rule in again]) == result["agreement"]
+    then = {row["rule"] for row in result["agreement"]}
+    # A result of then has no rules that came later.
+    assert as_json([asdict(r) for r in again if r.rule in then]) == result["agreement"]
     assert not [rule for rule in again if rule.agrees is False]
     for name, readings in as_json(asdict(frame(last))).items():
         if name in result.keys() - {"seconds", "events"}:
