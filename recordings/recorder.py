@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -150,26 +151,29 @@ class Request:
 
 def record(attached: Attached, request: Request) -> int:
     """Record until the command, the duration or the user ends it; return the command's status."""
-    tape = Tape(attached, request.folder, request.interval_s, request.command)
-    with _interrupted_by_term(), _running(request.command) as process:
-        by_itself = _until_the_end(tape, process, request.duration_s)
-        status = process.poll() if process and by_itself else None
-    tape.close()
+    with _told_to_stop() as stop:
+        tape = Tape(attached, request.folder, request.interval_s, request.command)
+        with _running(request.command) as process:
+            by_itself = _until_the_end(tape, process, request.duration_s, stop)
+            status = process.poll() if process and by_itself else None
+        tape.close()
     return _exit_code(status)
 
 
 def _until_the_end(
-    tape: Tape, process: subprocess.Popen[bytes] | None, duration_s: float | None
+    tape: Tape,
+    process: subprocess.Popen[bytes] | None,
+    duration_s: float | None,
+    stop: threading.Event,
 ) -> bool:
     """Step until all is over; return False where the user ended it."""
     end = time.monotonic() + duration_s if duration_s is not None else float("inf")
-    try:
-        while time.monotonic() < end and (process is None or process.poll() is None):
-            if not tape.step():
-                time.sleep(_POLL_S)
-    except KeyboardInterrupt:
-        return False
-    return True
+    while not stop.is_set() and time.monotonic() < end:
+        if process is not None and process.poll() is not None:
+            break
+        if not tape.step():
+            time.sleep(_POLL_S)
+    return not stop.is_set()
 
 
 def _exit_code(status: int | None) -> int:
@@ -203,10 +207,18 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def _interrupted_by_term() -> Iterator[None]:
-    """Have SIGTERM end the recording as Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _told_to_stop() -> Iterator[threading.Event]:
+    """
+    Give what is set by Ctrl-C and by SIGTERM.
+
+    An exception in the midst of a write could leave half of it, or be lost in a library's callback.
+    """
+    stop = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, lambda *_: stop.set())
     try:
-        yield
+        yield stop
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
