@@ -37,6 +37,7 @@ class _Map:
     ns: int = 0
     longest_ns: int = 0
     touched: int = 0
+    owner: int | None = None
     mappers: Counter[int] = field(default_factory=Counter)
 
     def add(self, other: _Map) -> None:
@@ -92,7 +93,6 @@ class Hottest:
         return {key: PayerCounts(paid.walks, paid.ns) for key, paid in self._payers.items()}
 
     def _counts(self, found: _Map) -> MapCounts:
-        owner = next((tgid for tgid, _ in found.mappers.most_common(1)), None)
         return MapCounts(
             born=found.born,
             walks=found.walks,
@@ -100,8 +100,8 @@ class Hottest:
             ns=found.ns,
             longest_ns=found.longest_ns,
             processes=len(found.mappers),
-            owner=owner,
-            command=None if owner is None else self._owners.command(owner),
+            owner=found.owner,
+            command=None if found.owner is None else self._owners.command(found.owner),
         )
 
     # Maps
@@ -139,6 +139,10 @@ class Hottest:
         for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
             if mapper := pair & 0xFFFFFFFF:
                 keyed[pair >> 32].mappers[mapper] += count
+        for found in keyed:
+            found.owner = max(found.mappers, key=found.mappers.__getitem__, default=None)
+            if found.owner is not None:
+                self._owners.command(found.owner)  # now: it may be gone by the next Sample
 
     def _map(self, kind: int, root: int) -> _Map:
         if (kind, root) not in self._maps:

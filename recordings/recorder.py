@@ -106,7 +106,9 @@ class Tape:
     def sample(self) -> Sample:
         """Take a Sample now."""
         self._consumer.drain()
-        taken = self._hottest.added_to(self._attached.sample())
+        taken = self._attached.sample()
+        self._consumer.drain()  # a storm may have gone on while the Sample was taken
+        taken = self._hottest.added_to(taken)
         self._writer.sample(taken)
         self._on_sample(taken)
         return taken
