@@ -11,6 +11,8 @@ from rmapwatch.lab.scenarios import SCENARIOS, Scenario
 
 ROOT = Path(__file__).resolve().parents[1]
 FIXTURES, DOCS = ROOT / "tests" / "fixtures", ROOT / "docs"
+RESULTS = ROOT / "tests" / "data" / "results"
+"""Of runs whose recordings are too large to be kept: `lab run NAME --form long --json`."""
 
 HEAD = """\
 # Scenarios of the lab
@@ -50,12 +52,14 @@ def _screen(name: str, kernel: str) -> list[str]:
 
 
 def _results(name: str) -> Iterator[Path]:
-    return FIXTURES.glob(f"{name}-[0-9]*/result.json")
+    yield from FIXTURES.glob(f"{name}-[0-9]*/result.json")
+    yield from RESULTS.glob(f"{name}-*.json")
 
 
 def _result(result: dict[str, Any], name: str) -> str:
     told = result["events"]
-    title = f"### {result['kernel']}, {result['lru']} LRU\n"
+    form = f", {result['form']} form, {result['seconds']:,.0f} s" if "form" in result else ""
+    title = f"### {result['kernel']}, {result['lru']} LRU{form}\n"
     events = f"{told['produced']:,} events, {told['lost']:,} lost.\n"
     head = "| rule | predicted | observed | unit |\n|---|---:|---:|---|"
     rows = [_rule(rule) for rule in result["agreement"] if not _only_of_transport(rule["rule"])]
