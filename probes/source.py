@@ -10,6 +10,7 @@ from pathlib import Path
 from ..errors import NothingAttachedError
 from ..kernels.changes import DEFINED
 from ..kernels.facts import KernelFacts
+from ..kernels.semantics import Mglru, semantics_of
 from . import (
     catalogue,
     cow,
@@ -183,7 +184,10 @@ def _defines(candidates: Sequence[Candidate], facts: KernelFacts, build: Build) 
     yield f"#define COWS {len(cow.OUTCOMES)}"
     yield f"#define COW_PAGES {len(cow.PAGES)}"
     yield f"#define KSMD {int.from_bytes(b'ksmd', 'little'):#x}ULL"
-    yield f"#define HAS_RECLAIM_CLEAN {int(_has_reclaim_clean(facts))}"
+    clean = _has_reclaim_clean(facts)
+    mglru_clean = clean and semantics_of(facts).mglru is not Mglru.SET_REFS
+    yield f"#define CLASSIC_RECLAIM_CLEAN {int(clean)}"
+    yield f"#define MGLRU_RECLAIM_CLEAN {int(mglru_clean)}"
     reads = {name: f"(u32)read_s32(stat, AT_{name.upper()})" for name in reclaim.STATS}
     yield _macro("READ_STATS(to, stat)", (f"to[{n}] = {r}" for n, r in enumerate(reads.values())))
     yield _macro("TELL_STATS(e, stat)", (f"e->{name} = {read}" for name, read in reads.items()))

@@ -270,11 +270,13 @@ static inline void decision_ends(struct cpu_state *st, struct work *w)
 
 /*
  * A check that found no reference and no locked VMA lets the folio go, mapped or not: it is not
- * looked at again. Everything else stays open until its effect can be seen.
+ * looked at again. Everything else stays open until its effect can be seen. RECLAIM_CLEAN is told
+ * from RECLAIM by its inputs; since commit 4d5d14a01e2c (v6.14) MGLRU has only the latter.
  */
 static inline void decision_begins(struct work *w, struct args *a, u64 flags)
 {
 	bool file = !(flags & (1ULL << PG_SWAPBACKED));
+	bool clean = evicts(w, w->batch_owner) ? MGLRU_RECLAIM_CLEAN : CLASSIC_RECLAIM_CLEAN;
 
 	w->checked = a->folio;
 	w->checked_lru = file ? LRU_FILE : LRU_ANON;
@@ -283,7 +285,7 @@ static inline void decision_begins(struct work *w, struct args *a, u64 flags)
 	if ((s32)a->ret || (read_u64(a->vm_flags, 0) & VM_LOCKED))
 		return;
 	w->verdict = VERDICT_GONE;
-	if (HAS_RECLAIM_CLEAN && file && (flags & (1ULL << PG_REFERENCED)))
+	if (clean && file && (flags & (1ULL << PG_REFERENCED)))
 		w->verdict = VERDICT_CLEAN;
 }
 

@@ -132,7 +132,8 @@
 #define COWS 5
 #define COW_PAGES 4
 #define KSMD 0x646d736bULL
-#define HAS_RECLAIM_CLEAN 0
+#define CLASSIC_RECLAIM_CLEAN 0
+#define MGLRU_RECLAIM_CLEAN 0
 #define READ_STATS(to, stat) do { to[0] = (u32)read_s32(stat, AT_NR_DIRTY); to[1] = (u32)read_s32(stat, AT_NR_UNQUEUED_DIRTY); to[2] = (u32)read_s32(stat, AT_NR_WRITEBACK); to[3] = (u32)read_s32(stat, AT_NR_IMMEDIATE); to[4] = (u32)read_s32(stat, AT_NR_REF_KEEP); to[5] = (u32)read_s32(stat, AT_NR_UNMAP_FAIL); to[6] = (u32)read_s32(stat, AT_NR_LAZYFREE_FAIL); } while (0)
 #define TELL_STATS(e, stat) do { e->nr_dirty = (u32)read_s32(stat, AT_NR_DIRTY); e->nr_unqueued_dirty = (u32)read_s32(stat, AT_NR_UNQUEUED_DIRTY); e->nr_writeback = (u32)read_s32(stat, AT_NR_WRITEBACK); e->nr_immediate = (u32)read_s32(stat, AT_NR_IMMEDIATE); e->nr_ref_keep = (u32)read_s32(stat, AT_NR_REF_KEEP); e->nr_unmap_fail = (u32)read_s32(stat, AT_NR_UNMAP_FAIL); e->nr_lazyfree_fail = (u32)read_s32(stat, AT_NR_LAZYFREE_FAIL); } while (0)
 #define TELL_DECIDED(e, from) do { e->decided_activate = from[0]; e->decided_activate_mlocked = from[1]; e->decided_keep = from[2]; e->decided_reclaim = from[3]; e->decided_reclaim_clean = from[4]; } while (0)

@@ -63,6 +63,23 @@ def test_the_same_handlers_whatever_the_kernel() -> None:
             assert handlers.read_text() in text
 
 
+@pytest.mark.parametrize(
+    ("series", "brought", "classic", "mglru"),
+    [("6.12", [], 1, 1), ("6.12", ["lru_gen_set_refs"], 1, 0), ("7.3", [], 0, 0)],
+    ids=["6.12", "6.14", "7.3"],
+)
+def test_where_reclaim_clean_is_told(
+    series: str, brought: list[str], classic: int, mglru: int
+) -> None:
+    """Between v6.14 and its end, RECLAIM_CLEAN is of the classic LRU alone."""
+    facts = kernel(series)
+    more = dict.fromkeys(brought, facts.functions["folio_referenced"])
+    facts = dataclasses.replace(facts, functions={**facts.functions, **more})
+    text = source.c_source(resolve_all(catalogue.POINTS, facts)[0], facts, source.Build(2, {}))
+    assert f"#define CLASSIC_RECLAIM_CLEAN {classic}\n" in text
+    assert f"#define MGLRU_RECLAIM_CLEAN {mglru}\n" in text
+
+
 def test_the_frame_as_json() -> None:
     shown = frame(sample(3_000_000_000, 3), sample(1_000_000_000, 1))
     hold("frame.json", json.dumps(dataclasses.asdict(shown), indent=1) + "\n")
