@@ -29,10 +29,14 @@ def same_moment(attached: session.Session, url: str) -> tuple[Sample, str]:
     guest.rest()
     for _ in range(50):
         before, page, after = attached.sample(), get(url), attached.sample()
-        if before.quiet and after.quiet and before.walks == after.walks:
+        if before.quiet and after.quiet and entries(before) == entries(after):
             return after, page
         time.sleep(0.2)
     raise AssertionError("the guest does not come to rest")
+
+
+def entries(taken: Sample) -> dict[str, int | None]:
+    return {probe: account.entries for probe, account in taken.accounts.items()}
 
 
 def counters(page: str) -> dict[tuple, float]:
@@ -59,9 +63,9 @@ def held_against(attached: session.Session, url: str, storm: str) -> None:
     for before, now in itertools.pairwise(told):
         assert not {key for key, value in before.items() if now[key] < value}
     began = {
-        frozenset({("probe", probe)}): now.entries - first.accounts[probe].entries
-        for probe, now in last.accounts.items()
-        if now.entries is not None and now.entries != first.accounts[probe].entries
+        frozenset({("probe", probe)}): now - entries(first)[probe]
+        for probe, now in entries(last).items()
+        if now is not None and now != entries(first)[probe]
     }
     assert growth("rmapwatch_probe_entries_total", page, end) == began
     if not growth("rmapwatch_probe_missed_total", page, end):
