@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 FOLLOWED = ("walk", "batch")
 """The events of which a screen shows sums: whose memory it is, and who pays."""
 
-RING_PAGES = 256
-"""1 MB, 8,192 events: it is emptied twenty times a second."""
-
 
 @dataclass(frozen=True)
 class Feed:
@@ -49,7 +46,7 @@ class Feed:
 
 def request(steps: bool) -> Request:
     """Return what a screen asks of the loader; ``steps``: every VMA that walks look at, too."""
-    return Request(catalogue.names(steps), events=FOLLOWED, ring_pages=RING_PAGES)
+    return Request(catalogue.names(steps), events=FOLLOWED)
 
 
 def of(attached: Attached) -> Feed:
