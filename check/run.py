@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ..probes.sample import EventCounts
 from ..recordings.reader import Recording
-from . import batches, decisions, failures, ksm, moves, pairs, settled, totals, walks
+from . import batches, cow, decisions, failures, ksm, moves, pairs, settled, totals, walks
 from .context import Context, context_of
 from .failures import Failing
 from .ksm import Merging
@@ -26,6 +26,7 @@ RULES: tuple[Rule, ...] = (
     *settled.RULES,
     *walks.RULES,
     *moves.RULES,
+    *cow.RULES,
     *ksm.RULES,
     *failures.RULES,
     *totals.RULES,
@@ -100,6 +101,7 @@ def step(context: Context, state: State, window: Window) -> State:
         *pairs.pairs(context, checks, their_walks, there),
         restored,
         *moves.shared(context, window["walk"]),
+        *cow.writes(context, window["cow"]),
         *merged,
         *failed,
     )

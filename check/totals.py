@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..probes.cow import OUTCOMES, PAGES
 from ..probes.events import NOT_KNOWN
 from ..probes.ksm import WHAT
 from ..probes.memory_failure import CODES, HANDLERS, TYPES
@@ -91,7 +92,15 @@ FAILURES = Rule(
     "handlings, their errors, actions by page type and result, and signals by code counted in the"
     " kernel are those of the events",
 )
-RULES = (ACCOUNTS, LOSSES, STORED, GAPLESS, WALKS, CHECKS, BATCHES, KSM, FAILURES)
+COPIES = Rule(
+    "copy on write: counted = told by events",
+    "counts",
+    "",
+    "probes/bpf/cow.bpf.c",
+    "writes to write-protected pages counted in the kernel by page and outcome are those of the"
+    " events",
+)
+RULES = (ACCOUNTS, LOSSES, STORED, GAPLESS, WALKS, CHECKS, BATCHES, COPIES, KSM, FAILURES)
 
 _OPS = tuple(op.name for op in OPS)
 _OF_FAILURES = ("handled", "errors", "actions", "signals")
@@ -124,6 +133,7 @@ def add(context: Context, told: Told, window: Window) -> Told:
         _walks(window["walk"]),
         _checks(context, window["reference"]),
         _batches(window["batch"]),
+        _sums("cow", [(PAGES, window["cow"]["page"]), (OUTCOMES, window["cow"]["outcome"])]),
         _sums("ksm", [(WHAT, window["ksm"]["what"])]),
         _failures(context, window["memory_failure"]),
         _sums("signals", [(CODES, window["signal"]["code"])]),
@@ -237,6 +247,7 @@ def counted(sample: Sample, told: Told) -> Iterator[Found]:
         (WALKS, "walk", _sampled_walks(sample), ("walks", "vmas", "ptes")),
         (CHECKS, "reference", _sampled_checks(sample), ("checks", "decisions")),
         (BATCHES, "batch", _sampled_batches(sample), ("batches", "reclaimed")),
+        (COPIES, "cow", _sampled_cow(sample), ("cow",)),
         (KSM, "ksm", _sampled_ksm(sample), ("ksm",)),
         (FAILURES, "memory_failure", _sampled_failures(sample), _OF_FAILURES),
     )
@@ -283,6 +294,12 @@ def _sampled_batches(sample: Sample) -> Cells:
     for key, counts in sample.batches.items():
         cells["batches", *key] = counts.batches
         cells["reclaimed", *key] = counts.reclaimed
+    return +cells
+
+
+def _sampled_cow(sample: Sample) -> Cells:
+    faults = sample.cow.faults if sample.cow else {}
+    cells: Cells = Counter({("cow", *key): count for key, count in faults.items()})
     return +cells
 
 

@@ -33,6 +33,7 @@ _UNUSED = {
     "ksm": ("tgid", "cpu", "batch"),
     "memory_failure": ("tgid", "cpu", "batch"),
     "signal": ("cpu", "batch"),
+    "cow": ("tid", "tgid", "cpu", "comm", "pfn", "pfn_after", "address", "ns"),
 }
 
 NEEDED = {

@@ -90,6 +90,16 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 reclaims=True,
             ),
             Scenario(
+                name="pageout",
+                summary="211 pages in use are paged out by madvise; reclaim finds 512 locked ones",
+                seed_rows=(1,),
+                workload="pageout",
+                arguments=("--pages", "211"),
+                endless=("--pages", "211", "--duration", "86400"),
+                rules="pageout",
+                swap_bytes=256 << 20,
+            ),
+            Scenario(
                 name="ksm-merge",
                 summary="7 processes hold the same 101 pages; one writes to 13 of them",
                 seed_rows=(5, 7),
@@ -166,12 +176,13 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
             ),
             Scenario(
                 name="lock-waits",
-                summary="202 pages go to and fro while 2 processes fork and exit without a pause",
+                summary="202 pages are moved and reclaimed while 2 processes fork and exit",
                 seed_rows=(3,),
                 workload="lock_waits",
                 arguments=("--hogs", "2", "--pages", "101", "--duration", "3", *_ON_DISK),
                 endless=("--hogs", "2", "--pages", "101", "--duration", "86400", *_ON_DISK),
                 rules="lock_waits",
+                swap_bytes=256 << 20,
                 disk_bytes=64 << 20,
                 far="512M",
                 forms={

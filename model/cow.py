@@ -7,8 +7,9 @@ folio_move_anon_rmap(), mm/rmap.c.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import product
 
 from ..kernels.semantics import Cow, LargeReuse, Semantics
 
@@ -56,6 +57,24 @@ def do_wp_page(semantics: Semantics, page: WpPage) -> CowOutcome:
     if semantics.cow is Cow.PAGE_COUNT:
         return _page_count(page)
     return _swap_count(semantics, page)
+
+
+def outcomes(semantics: Semantics, anon: bool = True, ksm: bool = False) -> frozenset[CowOutcome]:
+    """Return all that can become of a write to such a page, whatever else is true of it."""
+    # A page of KSM is nobody's own: PG_anon_exclusive is cleared when it is merged.
+    flags: tuple[str, ...] = ("swapcache", "lru_cached", "lockable", "large", "mm_owns_all")
+    flags = flags if ksm else (*flags, "exclusive")
+    states = product((1, 2), (1, 2), (0, 1), product((False, True), repeat=len(flags)))
+    return frozenset(
+        do_wp_page(
+            semantics,
+            replace(
+                WpPage(anon, ksm, mapcount, references, swap_users=users),
+                **dict(zip(flags, values, strict=True)),
+            ),
+        )
+        for mapcount, references, users, values in states
+    )
 
 
 def _swap_count(semantics: Semantics, page: WpPage) -> CowOutcome:

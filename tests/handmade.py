@@ -255,6 +255,7 @@ def sample_of(told: Story) -> Sample:
         events=_counts(told),
         ksm=ksm,
         failures=failures,
+        cow=handmade_memory.written(told.told, usual),
     )
 
 

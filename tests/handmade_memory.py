@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from rmapwatch.probes import ksm, memory_failure
+from rmapwatch.probes import cow, ksm, memory_failure
 from rmapwatch.probes.events import ALL_ONES, NOT_KNOWN
 from rmapwatch.probes.readout import results
-from rmapwatch.probes.sample import CallCounts, FailureCounts, KsmCounts, Sample
+from rmapwatch.probes.sample import CallCounts, CowCounts, FailureCounts, KsmCounts, Sample
 
 WHAT = {name: number for number, name in enumerate(ksm.WHAT)}
 KSMD, SOFT, POISONER, KILLER, WRITER = 41, 720, 710, 711, 706
@@ -92,6 +92,7 @@ def tell(story: Story, kernel: str) -> None:
     _merge(story)
     _offline(story)
     _fork_merged(story)
+    _write(story, kernel)
     story.now += WHILE_NS
     _fail(story, kernel)
 
@@ -116,6 +117,22 @@ def _merge(story: Story) -> None:
     page("copied", tid=WRITER + 1, pfn=MOVED)
     page("copied", tid=WRITER + 2, pfn=MOVED)
     page("removed")
+
+
+def _write(story: Story, kernel: str) -> None:
+    """Writes to pages of every kind, and what becomes of them; 5.10 moves none."""
+    for page, outcome in (
+        ("anon", "copied"),
+        ("anon", "reused"),
+        ("anon", "other"),
+        ("anon", "reused" if kernel == "5.10" else "moved"),
+        ("ksm", "copied"),
+        ("file", "copied"),
+        ("file", "shared"),
+        ("special", "copied"),
+    ):
+        kind, became = cow.PAGES.index(page), cow.OUTCOMES.index(outcome)
+        story.tell("cow", tid=WRITER, tgid=WRITER, page=kind, outcome=became)
 
 
 def _move(
@@ -189,6 +206,14 @@ def _signal(story: Story, tid: int, target: int, frame: int, **values: int) -> N
 
 
 Told = list[tuple[str, dict[str, int]]]
+
+
+def written(told: Told, usual: Sample) -> CowCounts:
+    """What the kernel has counted of writes to write-protected pages."""
+    found = Counter(
+        (cow.PAGES[e["page"]], cow.OUTCOMES[e["outcome"]]) for event, e in told if event == "cow"
+    )
+    return dataclasses.replace(usual.cow, faults={**dict.fromkeys(usual.cow.faults, 0), **found})
 
 
 def counted(told: Told, usual: Sample, types: Mapping[int, str]) -> tuple[KsmCounts, FailureCounts]:

@@ -20,6 +20,7 @@ SCENARIOS = {
     "6.1": (*RECLAIM, "ksm-merge", "ksm-swap", "hwpoison", "soft-offline"),
     "6.12": (
         *RECLAIM,
+        "pageout",
         "ksm-stall",
         "hwpoison",
         "migrate",

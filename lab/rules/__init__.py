@@ -13,6 +13,7 @@ OF_SCENARIO: Mapping[str, Callable[[Run], Iterator[Agreement]]] = MappingProxyTy
         "fork_storm": fork_storm.fork_storm,
         "file_stream": reclaim.file_stream,
         "working_set": reclaim.working_set,
+        "pageout": reclaim.pageout,
         "ksm_merge": ksm.ksm_merge,
         "ksm_fork": ksm.ksm_fork,
         "ksm_swap": ksm.ksm_swap,

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...probes import events, locks, rmap
-from .row import Agreement, Run, at_least, equal
+from .row import Agreement, Run, at_least, equal, none_of
 
 Records = npt.NDArray[np.void]
 
@@ -21,7 +21,17 @@ def lock_waits(run: Run) -> Iterator[Agreement]:
             if waits is not None:
                 who = "walks" if during == "walk" else "forks and exits"
                 yield at_least(f"{who} that had to wait for {lock}", "waits", 1, waits.calls)
+    yield _gave_up(run)
     yield from of_walks(run)
+
+
+def _gave_up(run: Run) -> Agreement:
+    """Return the row: reclaim that finds a lock taken goes on, or waits on older kernels."""
+    walks = run.records["walk"]
+    gave_up = int((walks["flags"] & events.WALK_BAILED != 0).sum())
+    if not run.semantics.contended_walk_gives_up:
+        return none_of("reference walks never give up", "walks", gave_up, exercised=len(walks) > 0)
+    return at_least("reference walks that gave up, the lock being taken", "walks", 1, gave_up)
 
 
 def of_walks(run: Run) -> Iterator[Agreement]:

@@ -9,21 +9,32 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...probes.reclaim import DECISIONS
-from .row import Agreement, Run, at_most, equal, untold
+from ...kernels.semantics import LockedLarge
+from ...probes.reclaim import CALLERS, DECISIONS
+from .row import Agreement, Run, at_most, equal, none_of, op, untold
 
 _GONE = [DECISIONS.index("reclaim"), DECISIONS.index("reclaim_clean")]
 _ACTIVATE = DECISIONS.index("activate")
+_ACTIVATE_MLOCKED = DECISIONS.index("activate_mlocked")
+_PAGES = CALLERS.index("pages")
 
 _SHARE_OF_REFAULTS = 100
 """Near zero: of so many uses of a page of the working set, at most one finds it gone."""
 
 
-def _looks(run: Run, first: int, last: int) -> npt.NDArray[np.void]:
-    """Return the checks that reclaim made of the pages of an index range, and decided upon."""
+def _within(records: npt.NDArray[np.void], region: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
+    """Return which walks or checks are of pages of a region of the ledger."""
+    index = records["index"]
+    found: npt.NDArray[np.bool_] = (index >= region["first_index"]) & (
+        index <= region["last_index"]
+    )
+    return found
+
+
+def _looks(run: Run, region: Mapping[str, Any]) -> npt.NDArray[np.void]:
+    """Return the checks that reclaim made of the pages of a region, and decided upon."""
     checks = run.records["reference"]
-    within = (checks["index"] >= first) & (checks["index"] <= last)
-    return checks[within & (checks["decision"] < len(DECISIONS))]
+    return checks[_within(checks, region) & (checks["decision"] < len(DECISIONS))]
 
 
 def _used_once(run: Run, name: str, looks: npt.NDArray[np.void]) -> Iterator[Agreement]:
@@ -80,17 +91,17 @@ def file_stream(run: Run) -> Iterator[Agreement]:
     """Yield: once-used mapped file pages pass through, the working set beside them stays."""
     stream: Mapping[str, Any] = run.ledger["stream"]
     working_set: Mapping[str, Any] = run.ledger["working_set"]
-    looks = _looks(run, stream["first_index"], stream["last_index"])
+    looks = _looks(run, stream)
     yield equal("stream: each page is read once", "pages", stream["pages"], stream["first_faults"])
     yield from _used_once(run, "stream", looks)
     yield _left("stream", looks, stream["pages"], stream["resident"])
     yield _stayed(run.lru, working_set["refaults"], working_set["uses"])
-    looks = _looks(run, working_set["first_index"], working_set["last_index"])
+    looks = _looks(run, working_set)
     activated = len(np.unique(looks["index"][looks["decision"] == _ACTIVATE]))
     rule = "working set: no more of its pages are activated than it has"
     yield at_most(rule, "pages", working_set["pages"], activated)
     shared: Mapping[str, Any] = run.ledger["shared"]
-    looks = _looks(run, shared["first_index"], shared["last_index"])
+    looks = _looks(run, shared)
     yield _used_by_two("shared", looks)
 
 
@@ -99,9 +110,43 @@ def working_set(run: Run) -> Iterator[Agreement]:
     ledger = run.ledger
     for kind in ("anon", "file"):
         region = ledger[kind]
-        hot = _looks(run, region["first_index"], region["first_cold_index"] - 1)
+        hot = _looks(run, {**region, "last_index": region["first_cold_index"] - 1})
         yield _used_by_two(kind, hot)
-        cold = _looks(run, region["first_cold_index"], region["last_index"])
+        cold = _looks(run, {**region, "first_index": region["first_cold_index"]})
         yield from _used_once(run, f"{kind}, used once", cold)
         yield _left(f"{kind}, used once", cold, ledger["cold"], region["cold_resident"])
     yield _stayed(run.lru, ledger["hot_refaults"], 4 * ledger["rounds"] * ledger["hot"])
+
+
+def pageout(run: Run) -> Iterator[Agreement]:
+    """Yield: MADV_PAGEOUT takes what is in use; what mlock(2) missed is found by a walk."""
+    advised: Mapping[str, Any] = run.ledger["advised"]
+    in_swap = advised["in_swap"]
+    yield equal("madvise: every page is in swap", "pages", advised["pages"], in_swap)
+    batches = run.records["batch"]
+    taken = int(batches["reclaimed"][batches["caller"] == _PAGES].sum())
+    rule = "madvise: pages in swap = pages of its batches"
+    yield equal(rule, "pages", in_swap, taken)
+    looks = _looks(run, advised)
+    ignored = run.semantics.pageout_ignores_references
+    rule = "madvise: its pages are looked at once, or not at all where it ignores references"
+    predicted = 0 if ignored else advised["pages"]
+    yield replace(equal(rule, "looks", predicted, len(looks)), agrees=predicted == len(looks))
+    locked: Mapping[str, Any] = run.ledger["locked"]
+    yield equal(
+        "mlock: halves of a huge page are missed", "pages", locked["pages"], locked["missed"]
+    )
+    looks = _looks(run, locked)
+    found = int(looks["nr_pages"][looks["decision"] == _ACTIVATE_MLOCKED].sum())
+    walks = run.records["walk"]
+    restores = (walks["op"] == op("restore")) & _within(walks, locked)
+    again = int(walks["ptes"][restores].sum())
+    rule = (
+        "mlock: pages found locked, or mapped again after a split = pages marked, by /proc/vmstat"
+    )
+    yield equal(rule, "pages", locked["found"], found + again)
+    whole = run.semantics.locked_large is LockedLarge.WHOLE
+    rule = "mlock: a look finds all locked, or none where it does not care for parts"
+    predicted = locked["pages"] if whole else 0
+    yield replace(equal(rule, "pages", predicted, found), agrees=predicted == found)
+    yield none_of("mlock: none is swapped out", "pages", locked["in_swap"], exercised=True)

@@ -1,9 +1,10 @@
 /*
- * lock_waits: pages are moved to and fro while other processes fork and exit without a pause.
+ * lock_waits: pages are moved and reclaimed while other processes fork and exit without a pause.
  *
  * P anonymous and P file pages, each in a VMA of its own. A fork and an exit take the lock of the
  * anon_vma's root and of the file's mappings to write, once for each such VMA; the walks that move
- * the pages take it to read. Who finds it taken waits.
+ * the pages take it to read. Who finds it taken waits; but the walks of reclaim that look for
+ * references give up, on kernels that have them do so.
  *
  * The ledger on stdout is one JSON object.
  */
@@ -11,6 +12,7 @@
 #include <getopt.h>
 #include <stdatomic.h>
 
+#include "cgroup.h"
 #include "numa.h"
 
 #define APART (1UL << 30)
@@ -80,6 +82,17 @@ static long move(unsigned long base, int node)
 	return on_node(status, options.pages, node);
 }
 
+/* Have reclaim look at all pages, and all of them be there again. */
+static void reclaim_all(void)
+{
+	static const unsigned long bases[] = { LEDGER_BASE, LEDGER_BASE + APART };
+
+	reclaim(2 * options.pages * PAGE);
+	for (int n = 0; n < 2; n++)
+		for (long page = 0; page < options.pages; page++)
+			(void)*(volatile long *)(bases[n] + page * PAGE);
+}
+
 static void parse(int argc, char **argv)
 {
 	static const struct option known[] = {
@@ -124,12 +137,15 @@ int main(int argc, char **argv)
 	unsigned long long end;
 
 	parse(argc, argv);
+	atexit(leave_cgroup);
+	enter_cgroup("lock_waits");
 	stay_near();
 	set_up();
 	end = now_ns() + options.duration_s * 1000000000ULL;
 	for (; now_ns() < end; rounds++) {
 		anon += move(LEDGER_BASE, !(rounds % 2));
 		file += move(LEDGER_BASE + APART, !(rounds % 2));
+		reclaim_all();
 	}
 	for (long n = 0; n < options.hogs; n++)
 		if (kill(hogs[n], SIGKILL) || waitpid(hogs[n], NULL, 0) < 0)

@@ -11,7 +11,7 @@ from rmapwatch.check import run
 from rmapwatch.check.context import Context, context_of
 from rmapwatch.check.windows import windows
 from rmapwatch.kernels.semantics import ExecActivates, LockedReference, Mglru
-from rmapwatch.probes import reclaim, rmap
+from rmapwatch.probes import cow, reclaim, rmap
 from rmapwatch.probes.events import UNSEEN, WALK_BAILED
 from rmapwatch.recordings.reader import Recording
 
@@ -169,7 +169,10 @@ SENT = "memory failure: no more signals than processes found"
 BROKEN = "ksm: a write breaks a frame that is merged"
 JOINED = "ksm: a page joins a frame that is merged"
 FOLLOWED = "ksm: two pages become a KSM page"
+WRITTEN = "copy on write: the outcome is one that the model knows"
 UNKNOWN = 2**64 - 1
+PAGE = {name: number for number, name in enumerate(cow.PAGES)}
+COW = {name: number for number, name in enumerate(cow.OUTCOMES)}
 
 MOVE, PUT = OP["migrate"], OP["restore"]
 
@@ -187,6 +190,10 @@ WITH_LEDGER = [
     ("6.1", "ksm_stall", "walk", {"op": PUT, "pfn": 621}, {"vmas": 62}, MERGED),
     ("6.1", "ksm_fork", "walk", {"op": PUT, "pfn": 611}, {"mapcount_after": 3}, DUPLICATED),
     ("6.1", "soft_offline", "walk", {"op": MOVE, "pfn": 600}, {"mapcount_before": 2}, DUPLICATED),
+    ("5.10", "ksm_merge", "cow", {"outcome": COW["reused"]}, {"outcome": COW["moved"]}, WRITTEN),
+    ("6.1", "ksm_merge", "cow", {"page": PAGE["ksm"]}, {"outcome": COW["reused"]}, WRITTEN),
+    ("6.12", "ksm_merge", "cow", {"outcome": COW["moved"]}, {"page": PAGE["file"]}, WRITTEN),
+    ("7.3", "ksm_merge", "cow", {"page": PAGE["anon"]}, {"outcome": COW["shared"]}, WRITTEN),
     ("6.1", "ksm_merge", "ksm", {"what": W["shared"]}, {"pfn": 499}, FOLLOWED),
     ("5.10", "ksm_merge", "ksm", {"what": W["sharing"], "pfn": 501}, {"pfn": 7}, JOINED),
     ("7.3", "ksm_merge", "ksm", {"what": W["cow"]}, {"pfn": 7}, BROKEN),
@@ -411,6 +418,7 @@ def test_a_sample_that_counted_something_else(what: str, rule: str, tmp_path: Pa
     [
         ("ksm", "pages", "shared"),
         ("ksm", "swapins", "copied"),
+        ("cow", "faults", ("anon", "copied")),
         ("failures", "errors", "soft_offline"),
         ("failures", "actions", ("dirty_lru", "recovered")),
         ("failures", "signals", ("SIGBUS", "BUS_MCEERR_AO")),
@@ -426,7 +434,8 @@ def test_memory_that_was_counted_as_something_else(
     counts = dataclasses.replace(counts, **{values: changed})
     false.sample = dataclasses.replace(false.sample, **{table: counts})
     verdict = run.check(Recording(false.write(tmp_path / "r")))
-    rule = {"ksm": "ksm", "failures": "memory failures"}[table] + ": counted = told by events"
+    names = {"ksm": "ksm", "failures": "memory failures", "cow": "copy on write"}
+    rule = f"{names[table]}: counted = told by events"
     assert {(m.rule, m.seq) for m in verdict.mismatches} == {(rule, None)}
 
 

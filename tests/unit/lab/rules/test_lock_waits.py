@@ -28,18 +28,21 @@ def waited(calls: int) -> dict[tuple[str, str, str], CallCounts]:
     return {(lock, mode, during): counts for lock in locks.LOCKS for mode, during in keys}
 
 
-def rules_of(walks: list, waits: list, calls: int = 3) -> list[Agreement]:
+def rules_of(
+    walks: list, waits: list, calls: int = 3, changes: frozenset[str] = frozenset(["rmap_try_lock"])
+) -> list[Agreement]:
     seen = dataclasses.replace(sample(1, 1), lock_waits=waited(calls))
-    told = {"walk": records("walk", walks), "lock_wait": records("lock_wait", waits)}
-    return list(lock_waits(run({}, sample=seen, **told)))
+    gave_up = [walk(10, flags=events.WALK_BAILED)] if calls else []
+    told = {"walk": records("walk", [*gave_up, *walks]), "lock_wait": records("lock_wait", waits)}
+    return list(lock_waits(run({}, sample=seen, changes=changes, **told)))
 
 
 def test_waits_inside_of_their_walks() -> None:
     walks = [walk(1000), walk(1200), walk(1300, flags=0), walk(1000, tid=6, kind=KSM, root=1)]
     waits = [wait(950), wait(1190), wait(1150), wait(940, tid=6), wait(400, during=OTHER)]
     rules = rules_of(walks, waits)
-    assert [rule.agrees for rule in rules] == [True] * 6
-    assert [rule.observed for rule in rules] == [3, 3, 3, 3, 4, 3]
+    assert [rule.agrees for rule in rules] == [True] * 7
+    assert [rule.observed for rule in rules] == [3, 3, 3, 3, 1, 4, 3]
 
 
 def test_a_wait_outside_of_any_walk() -> None:
@@ -75,4 +78,9 @@ def test_a_walk_that_says_so_without_a_wait() -> None:
 
 def test_nobody_had_to_wait() -> None:
     rules = rules_of([], [], calls=0)
-    assert [rule.agrees for rule in rules] == [False] * 4 + [None] * 2
+    assert [rule.agrees for rule in rules] == [False] * 5 + [None] * 2
+
+
+def test_who_gives_up_on_a_kernel_that_waits() -> None:
+    old = rules_of([walk(1000)], [wait(950)], changes=frozenset())[4]
+    assert (old.predicted, old.observed, old.agrees) == (0, 1, False)

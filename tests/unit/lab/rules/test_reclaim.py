@@ -3,13 +3,14 @@
 from dataclasses import replace
 
 import pytest
-from rmapwatch.lab.rules.reclaim import file_stream, working_set
+from rmapwatch.lab.rules.reclaim import file_stream, pageout, working_set
+from rmapwatch.lab.rules.row import op
 from rmapwatch.probes.events import UNSEEN
-from rmapwatch.probes.reclaim import DECISIONS
+from rmapwatch.probes.reclaim import CALLERS, DECISIONS
 from samples import KERNEL, records, run
 
-KEEP, ACTIVATE, RECLAIM, CLEAN = map(
-    DECISIONS.index, ("keep", "activate", "reclaim", "reclaim_clean")
+KEEP, ACTIVATE, MLOCKED, RECLAIM, CLEAN = map(
+    DECISIONS.index, ("keep", "activate", "activate_mlocked", "reclaim", "reclaim_clean")
 )
 
 STREAM = {"first_index": 500, "last_index": 509, "pages": 10, "first_faults": 10, "resident": 7}
@@ -137,3 +138,65 @@ def test_a_working_set_with_one_thing_wrong(rows: list[dict], ledger: dict, wron
     found = verdicts(working_set, [*hot_and_cold(), *rows], BOTH | ledger)
     assert found[wrong] is False
     assert found.count(False) == 1
+
+
+ADVISED = {"pages": 3, "first_index": 600, "last_index": 602, "in_swap": 3}
+LOCKED = {
+    "pages": 8,
+    "first_index": 800,
+    "last_index": 807,
+    "missed": 8,
+    "found": 8,
+    "in_swap": 0,
+}
+OLD, NEW = frozenset[str](), frozenset(["pageout_ignores_references", "locked_large_folios"])
+
+
+def paged_out(
+    looks: list[dict],
+    changes: frozenset[str] = NEW,
+    caller: str = "pages",
+    again: int = 0,
+    **ledger: dict,
+) -> list[bool | None]:
+    batches = [
+        {"caller": CALLERS.index(caller), "reclaimed": 3},
+        {"caller": CALLERS.index("evict"), "reclaimed": 50},
+    ]
+    walks = [{"op": op("restore"), "index": 807, "ptes": 1}] * again
+    told = {"reference": records("reference", looks), "batch": records("batch", batches)}
+    told |= {"walk": records("walk", [{"op": op("unmap"), "index": 807, "ptes": 1}, *walks])}
+    whole = {"advised": ADVISED, "locked": LOCKED, **ledger}
+    return [row.agrees for row in pageout(run(whole, changes=changes, **told))]
+
+
+def locked(pages: int) -> dict:
+    return {**look(800, 0, MLOCKED), "nr_pages": pages}
+
+
+ONCE_EACH = [look(600 + n, 0, RECLAIM) for n in range(3)]
+
+
+def test_pages_that_are_taken_and_pages_that_are_locked() -> None:
+    assert paged_out([locked(8)]) == [True] * 7
+    assert paged_out(ONCE_EACH, OLD, again=8) == [True] * 7
+
+
+@pytest.mark.parametrize(
+    ("looks", "changes", "wrong"),
+    [
+        ([locked(8)], {"advised": {**ADVISED, "pages": 4}}, [0]),
+        ([locked(8)], {"caller": "evict"}, [1]),
+        ([locked(8), look(601, 0, RECLAIM)], {}, [2]),
+        ([locked(8), *ONCE_EACH[1:]], {"changes": OLD | {"locked_large_folios"}}, [2]),
+        ([locked(8)], {"locked": {**LOCKED, "missed": 7}}, [3]),
+        ([locked(8)], {"locked": {**LOCKED, "found": 7}}, [4]),
+        ([locked(8)], {"again": 1}, [4]),
+        ([locked(7)], {"locked": {**LOCKED, "found": 7}}, [5]),
+        ([locked(8), *ONCE_EACH], {"changes": OLD}, [5]),
+        ([locked(8)], {"locked": {**LOCKED, "in_swap": 1}}, [6]),
+    ],
+)
+def test_one_thing_wrong(looks: list[dict], changes: dict, wrong: list[int]) -> None:
+    found = paged_out(looks, **changes)
+    assert [number for number, agrees in enumerate(found) if agrees is False] == wrong
