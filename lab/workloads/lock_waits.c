@@ -16,6 +16,7 @@
 #include "numa.h"
 
 #define APART (1UL << 30)
+#define RECLAIM_EVERY 3
 
 static struct {
 	long hogs;
@@ -120,6 +121,8 @@ static pid_t *hogs;
 
 static void set_up(void)
 {
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1))
+		die("prctl");
 	hogs = calloc(options.hogs, sizeof(*hogs));
 	status = calloc(options.pages, sizeof(*status));
 	forks = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -145,11 +148,15 @@ int main(int argc, char **argv)
 	for (; now_ns() < end; rounds++) {
 		anon += move(LEDGER_BASE, !(rounds % 2));
 		file += move(LEDGER_BASE + APART, !(rounds % 2));
-		reclaim_all();
+		if (rounds % RECLAIM_EVERY == 0)
+			reclaim_all();
 	}
 	for (long n = 0; n < options.hogs; n++)
-		if (kill(hogs[n], SIGKILL) || waitpid(hogs[n], NULL, 0) < 0)
-			die("waitpid");
+		if (kill(hogs[n], SIGKILL))
+			die("kill");
+	/* And for those that these forked last: they are ours by then. */
+	while (wait(NULL) > 0)
+		;
 	open_object(NULL);
 	field("workload", "\"lock_waits\"");
 	field("tid", "%d", getpid());
