@@ -4,7 +4,7 @@
 set -eu
 
 wanted="python3 python3-venv python3-bpfcc gcc libc6-dev make
-        qemu-system-x86 busybox-static kmod zstd xz-utils tmux"
+        qemu-system-x86 busybox-static kmod zstd xz-utils tmux cpio"
 missing=""
 for package in $wanted; do
 	state=$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null || true)

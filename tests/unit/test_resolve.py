@@ -103,9 +103,9 @@ def test_a_member_that_is_needed_and_not_described_is_said(kernel_facts: KernelF
     import pytest
     from rmapwatch.errors import NothingAttachedError
 
-    structs = {k: v for k, v in kernel_facts.structs.items() if k != "rmap_walk_control"}
+    structs = {k: v for k, v in kernel_facts.structs.items() if k != "vm_fault"}
     candidates, _ = resolve_all(catalogue.POINTS, kernel_facts)
-    with pytest.raises(NothingAttachedError, match=r"does not describe rmap_walk_control"):
+    with pytest.raises(NothingAttachedError, match=r"does not describe vm_fault"):
         source.c_source(candidates, replace(kernel_facts, structs=structs), source.Build(2, {}))
 
 

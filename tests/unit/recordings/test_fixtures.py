@@ -21,6 +21,7 @@ AT_LEAST = {
     "fork-storm": RECLAIM,
     "file-stream": RECLAIM,
     "working-set": RECLAIM,
+    "pageout": {"walk": 200, "reference": 4, "batch": 3},
     "ksm-stall": {"walk": 2, "ksm": 31},
     "ksm-merge": {"ksm": 800, "cow": 80},
     "ksm-swap": {"walk": 500, "ksm": 1000, "reference": 300},
