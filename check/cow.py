@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -44,7 +45,8 @@ def writes(context: Context, all_writes: Columns) -> Iterator[Found]:
     yield judge(Claim(OUTCOME, all_writes, known[pages, told], held), tell)
 
 
-def possible(semantics: Semantics) -> dict[str, frozenset[str]]:
+@functools.cache
+def possible(semantics: Semantics) -> Mapping[str, frozenset[str]]:
     """Return what a write can end in, by the kind of page; in a shared mapping it is shared."""
     states = {"anon": {}, "ksm": {"ksm": True}, "file": {"anon": False}, "special": {"anon": False}}
     found = {
