@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -131,7 +132,7 @@ def _recorded(
     samples: list[Sample] = []
     command = (scenario.workload, *scenario.arguments)
     tape = Tape(attached, folder / RECORDING, _SAMPLE_S, command, samples.append)
-    ledger = _workload([program, *scenario.arguments], tape, folder / LEDGER)
+    ledger = _workload([program, *scenario.arguments], tape, folder / LEDGER, scenario.budget_s)
     _settle(tape)
     tape.close(ledger)
     with gzip.open(folder / FRAMES, "wt") as out:
@@ -139,15 +140,24 @@ def _recorded(
     return samples, ledger
 
 
-def _workload(command: list[str], tape: Tape, ledger_file: Path) -> dict[str, Any]:
+def _workload(command: list[str], tape: Tape, ledger_file: Path, budget_s: float) -> dict[str, Any]:
     """Run the workload, draining the ring all the while; return its ledger."""
-    with ledger_file.open("wb") as out, subprocess.Popen(command, stdout=out) as process:
+    name, end = Path(command[0]).name, time.monotonic() + budget_s
+    with (
+        ledger_file.open("wb") as out,
+        subprocess.Popen(command, stdout=out, start_new_session=True) as process,
+    ):
         while process.poll() is None:
+            if time.monotonic() > end:
+                os.killpg(process.pid, signal.SIGKILL)  # and whom it forked
+                raise errors.RmapwatchError(
+                    f"the workload {name} is over its budget", f"it took more than {budget_s:g} s"
+                )
             if not tape.step():
                 time.sleep(_POLL_S)
     if process.returncode:
         raise errors.RmapwatchError(
-            f"the workload {Path(command[0]).name} failed", f"exit status {process.returncode}"
+            f"the workload {name} failed", f"exit status {process.returncode}"
         )
     ledger: dict[str, Any] = json.loads(ledger_file.read_text().splitlines()[-1])
     return ledger

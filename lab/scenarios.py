@@ -9,13 +9,23 @@ from types import MappingProxyType
 from ..errors import UsageError
 from .guest import DISK
 
+BUDGET_S = 60.0
+"""
+What a scenario may take of a guest's time: five times what the longest takes where an emulator has
+a CPU to itself, since a guest's clock goes on while it waits for one.
+"""
+
 
 @dataclass(frozen=True)
 class Form:
-    """The workload's ``arguments``, and the ``memory`` of each node where it needs more."""
+    """
+    The workload's ``arguments``, the ``memory`` of each node where it needs more, and what it may
+    take of the guest's time.
+    """
 
     arguments: tuple[str, ...]
     memory: str = ""
+    budget_s: float = BUDGET_S
 
 
 @dataclass(frozen=True)
@@ -28,7 +38,7 @@ class Scenario:
     ``disk_bytes``: size of the file system at `guest.DISK` that it needs. ``reclaims``: what it
     shows depends on the LRU. ``modules``: of the kernel. ``steps``: run with the probes that see
     what walks look at. ``far``: memory of the second NUMA node that it needs, as of a `Machine`.
-    ``forms``: the same workload in other sizes.
+    ``forms``: the same workload in other sizes. ``budget_s``: one that takes longer has failed.
     """
 
     name: str
@@ -45,6 +55,7 @@ class Scenario:
     steps: bool = False
     far: str = ""
     forms: Mapping[str, Form] = field(default_factory=dict)
+    budget_s: float = BUDGET_S
 
 
 _ON_DISK = ("--directory", str(DISK))
@@ -171,7 +182,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 far="512M",
                 forms={
                     "short": Form((*_MOVED, "--children", "23", "--pages", "101")),
-                    "long": Form((*_MOVED, "--children", "1000", "--pages", "1000"), "6G"),
+                    "long": Form((*_MOVED, "--children", "1000", "--pages", "1000"), "6G", 7200.0),
                 },
             ),
             Scenario(
@@ -216,7 +227,8 @@ def formed(scenario: Scenario, form: str) -> Scenario:
     """Return a scenario in another form, where it has that one."""
     if form not in scenario.forms:
         return scenario
-    return replace(scenario, arguments=scenario.forms[form].arguments)
+    other = scenario.forms[form]
+    return replace(scenario, arguments=other.arguments, budget_s=other.budget_s)
 
 
 def find(name: str) -> Scenario:

@@ -1,0 +1,30 @@
+"""A workload that takes longer than it may is ended, with whom it forked."""
+
+import json
+from pathlib import Path
+
+import pytest
+from rmapwatch.errors import RmapwatchError
+from rmapwatch.lab import agent
+
+
+class Tape:
+    """Stands for what records meanwhile: nothing comes."""
+
+    def step(self) -> bool:
+        return False
+
+
+def test_over_its_budget(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    script = f"sleep 1000 & echo $! > {pid}; wait"
+    with pytest.raises(RmapwatchError, match="over its budget: it took more"):
+        agent._workload(["sh", "-c", script], Tape(), tmp_path / "ledger", 0.5)
+    stat = Path(f"/proc/{pid.read_text().strip()}/stat")
+    assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_within_its_budget(tmp_path: Path) -> None:
+    told = {"workload": "none"}
+    command = ["echo", json.dumps(told)]
+    assert agent._workload(command, Tape(), tmp_path / "ledger", 60) == told
