@@ -56,7 +56,7 @@ ENTERED = Rule(
     f"{_RMAP}, try_to_unmap_one(), try_to_migrate_one(); mm/migrate.c, remove_migration_pte()",
     "page-table entries that a walk changes of a folio of one page are no more than the VMAs that"
     " it entered; a KSM page enters a VMA once for each of its places there; a process that exits"
-    " meanwhile is not waited for",
+    " or forks meanwhile is not waited for",
 )
 LOOKED = Rule(
     "walk: no more VMAs entered than looked at",
@@ -79,7 +79,7 @@ def walks(context: Context, every: Columns) -> Iterator[Found]:
     yield _at_most(STOPS, every, ("ptes", "mapcount_before"), mapped)
     yield _contended(every)
     yield _mapcounts(every, changing & (ptes != NOT_KNOWN))
-    reasons = [_gone_meanwhile(context, every)]
+    reasons = [_gone_meanwhile(context, every), _come_meanwhile(context, every)]
     yield _at_most(ENTERED, every, ("ptes", "vmas"), entered & changing, reasons)
     looked = (every["looked_at"] != NOT_KNOWN) & (vmas != NOT_KNOWN)
     yield _at_most(LOOKED, every, ("vmas", "looked_at"), looked)
@@ -93,6 +93,16 @@ def _gone_meanwhile(context: Context, every: Columns) -> Reason:
     """
     why = "a process that exits unmaps without the lock of the reverse map"
     return Reason(why, every["op"] != OP["restore"], _born(context.sample))
+
+
+def _come_meanwhile(context: Context, every: Columns) -> Reason:
+    """
+    Return why a mapcount may rise by more than a walk restores: it is read before the walk takes
+    the lock and after it has let go, and copy_page_range() (mm/memory.c) of a child that is linked
+    before or after maps the page once more. As often as there were forks.
+    """
+    why = "a process that forks maps as soon as a walk has let go of the lock"
+    return Reason(why, every["op"] == OP["restore"], _born(context.sample))
 
 
 def _born(sample: Sample | None) -> int | None:

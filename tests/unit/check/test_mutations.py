@@ -14,6 +14,7 @@ from rmapwatch.kernels.semantics import ExecActivates, LockedReference, Mglru
 from rmapwatch.probes import cow, reclaim, rmap
 from rmapwatch.probes.events import UNSEEN, WALK_BAILED
 from rmapwatch.recordings.reader import Recording
+from samples import calls, fork_counts
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 D = {name: number for number, name in enumerate(reclaim.DECISIONS)}
@@ -357,6 +358,32 @@ def test_a_lost_event_is_no_proof_of_anything(tmp_path: Path) -> None:
     assert verdict.agrees
     assert rows[WALK].explained == (("walk events were lost", 1),)
     assert rows["walks: counted = told by events"].agrees is None
+
+
+EXITS = "a process that exits unmaps without the lock of the reverse map"
+FORKS = "a process that forks maps as soon as a walk has let go of the lock"
+BESIDE = {"migrate": ("mapcount_before", EXITS), "restore": ("mapcount_after", FORKS)}
+
+
+@pytest.mark.parametrize("forks", [0, 1, 13])
+@pytest.mark.parametrize("op", BESIDE)
+def test_forks_explain_what_changes_beside_a_walk(op: str, forks: int, tmp_path: Path) -> None:
+    """Two walks meet an entry more than VMAs; no more of them than processes that were born."""
+    beside = made("6.1")
+    counted, why = BESIDE[op]
+    walks = beside.records["walk"]
+    for at in places(walks, {"op": OP[op]})[:2]:
+        walks["ptes"][at] = walks["vmas"][at] + 1
+        walks[counted][at] = walks["ptes"][at]
+    born = fork_counts(1) if forks else None
+    if born:
+        steps = {**born.steps, "copy_process": calls(forks)}
+        born = dataclasses.replace(born, steps=steps)
+    beside.sample = dataclasses.replace(beside.sample, forks=born)
+    verdict = run.check(Recording(beside.write(tmp_path / "r")))
+    row = next(row for row in verdict.rows if row.rule == ENTERED)
+    assert row.mismatches == max(0, 2 - forks)
+    assert row.explained == ((why, min(forks, 2)),)
 
 
 def lossy(batches: int, missed: int) -> Made:
