@@ -131,9 +131,12 @@ class Counting:
         self._met.clear()
 
     def reset(self) -> None:
-        """Count from zero; what is under way stays so."""
+        """Count from zero; what is under way stays so, and is an entry already."""
         self.words[:] = [0] * len(self.words)
         self.doubtful.clear()
+        for calls in self.open.values():
+            for call in calls.values():
+                self._account(call.probe, "entries")
 
     # Words
 

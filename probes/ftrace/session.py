@@ -130,8 +130,8 @@ class Session:
 
     def restart(self) -> None:
         """
-        Count from zero from now on. Calls that are under way end as exits too many, so do it while
-        nothing is; the events must have been taken.
+        Count from zero from now on; calls that are under way count when they end. The events must
+        have been taken.
         """
         self.sample()
         with self._lock:

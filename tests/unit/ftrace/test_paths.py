@@ -295,3 +295,14 @@ def test_writes_are_counted_and_timed_whatever_became_of_them(world: World) -> N
     told = world.told["cow"]
     assert told.faults == {("unseen", "unseen"): 3}
     assert (told.calls["unseen"].calls, told.calls["unseen"].ns) == (3, 30)
+
+
+def test_from_zero_with_a_call_under_way(world: World) -> None:
+    world.at("cow_enter")
+    world.at("cow_exit")
+    world.at("cow_enter")
+    world.follower.reset()
+    assert world.account("cow") == {"entries": 1}
+    world.at("cow_exit")
+    assert world.account("cow") == {"entries": 1, "exits": 1}
+    assert world.told["cow"].calls["unseen"].calls == 1
