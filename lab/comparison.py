@@ -14,6 +14,7 @@ from typing import Any
 from ..probes.sample import FailureCounts, ForkCounts, KsmCounts, Sample
 
 Cells = dict[tuple[str, ...], int]
+Missed = dict[str, int | None]
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,12 @@ class Comparison:
     """
     What was counted by both, without what both counted nothing of.
 
-    ``missed``: by backend the calls that it could not follow, of any probe point; None where it
-    does not know how many.
+    ``missed``: by backend and probe point the calls that it could not follow, where there are any;
+    None where it does not know how many.
     """
 
     figures: tuple[Figure, ...]
-    missed: Mapping[str, int | None]
+    missed: Mapping[str, Missed]
 
 
 @dataclass(frozen=True)
@@ -55,21 +56,22 @@ class Window:
         start = cells(self.before)
         return {key: count - start.get(key, 0) for key, count in cells(self.after).items()}
 
-    def missed(self) -> int | None:
-        """Return the calls missed in between; None where that stopped being known."""
-        total = 0
+    def missed(self) -> Missed:
+        """Return the calls missed in between, by probe point; None where that is not known now."""
+        found: Missed = {}
         for probe, account in self.after.accounts.items():
-            then = self.before.accounts[probe].missed
-            if account.missed is None and then is not None:
-                return None
-            total += (account.missed or 0) - (then or 0)
-        return total
+            then, now = self.before.accounts[probe].missed, account.missed
+            if now is not None:
+                found[probe] = now - (then or 0)
+            elif then is not None:
+                found[probe] = None
+        return {probe: count for probe, count in found.items() if count != 0}
 
 
 def compare(bcc: Window, ftrace: Window) -> Comparison:
     """Return what both have counted side by side, of all that both know."""
     missed = {"bcc": bcc.missed(), "ftrace": ftrace.missed()}
-    whole = not any(count is None or count for count in missed.values())
+    whole = not any(missed.values())
     ours, theirs = bcc.cells(), ftrace.cells()
     rows = ((key, ours[key], theirs[key]) for key in ours if key in theirs)
     return Comparison(

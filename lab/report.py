@@ -55,8 +55,10 @@ def comparison(result: dict[str, Any]) -> RenderableType:
     for row in result["figures"]:
         verdict = _AGREE[row["agrees"]]
         table.add_row(row["figure"], number(row["bcc"]), number(row["ftrace"]), verdict)
-    missed = result["missed"]
-    table.add_row("calls missed", number(missed["bcc"]), number(missed["ftrace"]), "")
+    ours, theirs = (result["missed"][backend] for backend in ("bcc", "ftrace"))
+    for probe in sorted({*ours, *theirs}):
+        counts = (number(missed.get(probe, 0)) for missed in (ours, theirs))
+        table.add_row(f"calls missed, {probe}", *counts, "")
     return table
 
 

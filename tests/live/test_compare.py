@@ -42,7 +42,7 @@ def results(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
 def test_both_count_the_same(results: list[dict[str, Any]]) -> None:
     """Exactly, where neither missed a call; kprobes miss none here."""
     for result in results:
-        assert result["missed"]["ftrace"] == 0, result["scenario"]
+        assert result["missed"]["ftrace"] == {}, result["scenario"]
         differ = [row for row in result["figures"] if row["agrees"] is not True]
         assert not differ or result["missed"]["bcc"], (result["scenario"], differ)
 

@@ -38,7 +38,7 @@ def test_the_same_is_the_same() -> None:
     found = compared(AFTER)
     assert len(found.figures) > 30
     assert {row.agrees for row in found.figures} == {True}
-    assert found.missed == {"bcc": 0, "ftrace": 0}
+    assert found.missed == {"bcc": {}, "ftrace": {}}
     assert all(row.bcc or row.ftrace for row in found.figures)
 
 
@@ -86,18 +86,23 @@ def test_a_difference_where_calls_were_missed_proves_nothing(
 ) -> None:
     found = compared(another(AFTER, walks=BEFORE.walks), missed, before)
     assert {row.agrees for row in found.figures} == {True, None}
-    assert compared(AFTER, None, None).missed["bcc"] == 0, "a kernel that never says"
+    assert set(found.missed["bcc"].values()) == {missed}
+    assert compared(AFTER, None, None).missed["bcc"] == {}, "a kernel that never says"
 
 
 def test_the_screen_shows_both_and_fails_on_a_difference() -> None:
     told = {"scenario": "fork-storm", "kernel": "6.1", "lru": "classic"}
     right = told | asdict(compared(AFTER))
     wrong = told | asdict(compared(another(AFTER, walks=BEFORE.walks)))
+    missed = told | asdict(compared(another(AFTER, walks=BEFORE.walks), missed=31))
     broken = told | {"error": {"what": "it broke", "why": "who knows"}}
     verdicts = [report.backends_agree(result) for result in (right, wrong, broken)]
     assert verdicts == [True, False, False]
     text = printed(report.comparison(wrong))
     assert "fork-storm on 6.1, classic LRU" in text
-    assert "calls missed" in text
+    assert "calls missed" not in text
+    assert "calls missed, rmap_walk_anon 31 0" in " ".join(
+        printed(report.comparison(missed)).split()
+    )
     assert "NO" in text
     assert "it broke: who knows" in printed(report.comparison(broken))
