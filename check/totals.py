@@ -309,7 +309,7 @@ def _sampled_ksm(sample: Sample) -> Cells:
         return Counter()
     scans = ksm.scans.calls if ksm.scans else 0
     counts = {**ksm.pages, "copied": ksm.swapins["copied"], "scanned": scans}
-    cells: Cells = Counter({("ksm", name): counts[name] for name in _TOLD_OF_KSM})
+    cells: Cells = Counter({("ksm", name): counts.get(name, 0) for name in _TOLD_OF_KSM})
     return +cells
 
 

@@ -49,16 +49,24 @@ def clones(sample: Sample, last: Sample | None = None) -> list[CloneReading]:
 
 def _clone(cloner: str, now: CloneCounts, before: CloneCounts | None) -> CloneReading:
     slots = difference(now.ns_slots, before.ns_slots if before else None)
-    links = difference(now.links_slots, before.links_slots if before else None)
+    links, lengths = _links(now, before)
     p99 = quantile(0.99, slots, duration_bound_ns)
     return CloneReading(
         cloner=cloner,
         calls=now.calls - (before.calls if before else 0),
-        links=now.links - (before.links if before else 0),
-        links_p99=quantile(0.99, links, count_bound),
+        links=links,
+        links_p99=quantile(0.99, lengths, count_bound),
         seconds=(now.ns - (before.ns if before else 0)) / _NS,
         p99=p99 / _NS if p99 is not None else None,
     )
+
+
+def _links(now: CloneCounts, before: CloneCounts | None) -> tuple[int | None, tuple[int, ...]]:
+    """Return the sum of the lengths and their slots; None and no slots where nobody sees them."""
+    if now.links is None or now.links_slots is None:
+        return None, ()
+    then = (before.links or 0) if before else 0
+    return now.links - then, difference(now.links_slots, before.links_slots if before else None)
 
 
 def _of(sample: Sample | None) -> ForkCounts | None:

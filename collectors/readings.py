@@ -258,12 +258,13 @@ class CloneReading:
     """
     Chains of anon_vmas copied over a window, by fork, or by another that makes a VMA of a VMA.
 
-    ``links``: what they were long, together; ``links_p99``: what 99 % of them do not exceed.
+    ``links``: what they were long, together; ``links_p99``: what 99 % of them do not exceed; None
+    where nobody sees it.
     """
 
     cloner: str
     calls: int
-    links: int
+    links: int | None
     links_p99: float | None
     seconds: float
     p99: float | None

@@ -16,6 +16,9 @@ from .facts import Function, KernelFacts, Tracepoint, Wanted
 
 KALLSYMS = Path("/proc/kallsyms")
 
+_KTHREADD = "2"
+"""The parent of all kernel threads (init/main.c: rest_init())."""
+
 
 def read_facts(wanted: Wanted, btf: Btf | None) -> KernelFacts:
     """
@@ -72,6 +75,19 @@ def addresses(names: Iterable[str]) -> dict[str, int]:
                     shared.add(name)
                 found[name] = int(address, 16)
     return {name: address for name, address in found.items() if name not in shared}
+
+
+def kernel_thread(name: str, proc: Path = Path("/proc")) -> int | None:
+    """Return the thread of that name among the kernel's own; None where none is seen from here."""
+    for stat in proc.glob("[0-9]*/stat"):
+        try:
+            number, _, told = stat.read_text().partition(" (")
+        except OSError:
+            continue  # it has just ended
+        command, _, rest = told.rpartition(") ")
+        if command == name and rest.split()[1] == _KTHREADD:
+            return int(number)
+    return None
 
 
 def _tracepoints(names: Iterable[str]) -> dict[str, Tracepoint]:

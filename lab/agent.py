@@ -14,9 +14,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from ..recordings.reader import Recording
 from ..recordings.recorder import SESSION, Tape
 from ..views import explain, live
 from ..views.pace import Pace
-from . import agreement, exchange, guest
+from . import agreement, both, exchange, guest
 from .exchange import EACH_LRU, ERROR, FRAMES, LEDGER, RECORDING, RESULT, WANTED
 from .rules.row import Run
 from .scenarios import Scenario, find, formed
@@ -130,9 +131,10 @@ def _recorded(
 ) -> tuple[list[Sample], dict[str, Any]]:
     """Record while the workload runs and settles; return all Samples and the ledger."""
     samples: list[Sample] = []
-    command = (scenario.workload, *scenario.arguments)
-    tape = Tape(attached, folder / RECORDING, _SAMPLE_S, command, samples.append)
-    ledger = _workload([program, *scenario.arguments], tape, folder / LEDGER, scenario.budget_s)
+    told = (scenario.workload, *scenario.arguments)
+    tape = Tape(attached, folder / RECORDING, _SAMPLE_S, told, samples.append)
+    command = (program, *scenario.arguments)
+    ledger = _workload(command, tape.step, folder / LEDGER, scenario.budget_s)
     _settle(tape)
     tape.close(ledger)
     with gzip.open(folder / FRAMES, "wt") as out:
@@ -140,8 +142,10 @@ def _recorded(
     return samples, ledger
 
 
-def _workload(command: list[str], tape: Tape, ledger_file: Path, budget_s: float) -> dict[str, Any]:
-    """Run the workload, draining the ring all the while; return its ledger."""
+def _workload(
+    command: Sequence[str], step: Callable[[], int], ledger_file: Path, budget_s: float
+) -> dict[str, Any]:
+    """Run the workload, taking each `step` of draining the ring meanwhile; return its ledger."""
     name, end = Path(command[0]).name, time.monotonic() + budget_s
     with (
         ledger_file.open("wb") as out,
@@ -153,7 +157,7 @@ def _workload(command: list[str], tape: Tape, ledger_file: Path, budget_s: float
                 raise errors.RmapwatchError(
                     f"the workload {name} is over its budget", f"it took more than {budget_s:g} s"
                 )
-            if not tape.step():
+            if not step():
                 time.sleep(_POLL_S)
     if process.returncode:
         raise errors.RmapwatchError(
@@ -170,6 +174,23 @@ def _settle(tape: Tape) -> None:
         if tape.step():
             end = time.monotonic() + _SETTLE_S
         time.sleep(_POLL_S)
+
+
+def compare_all(scenarios: Sequence[Scenario], programs: Sequence[str]) -> list[dict[str, Any]]:
+    """Run each scenario once under both backends at once; return what each of them counted."""
+    say("attaching the probes of both backends")
+    found = []
+    with both.attached() as pair:
+        for scenario, program in zip(scenarios, programs, strict=True):
+            say(f"running {scenario.name}, {guest.lru()} LRU")
+            told = {"scenario": scenario.name, "kernel": pair.bcc.facts.release, "lru": guest.lru()}
+            command = (program, *scenario.arguments)
+            run_it = partial(_workload, command, lambda: 0, Path(LEDGER), scenario.budget_s)
+            try:
+                found.append(told | asdict(pair.compare(run_it)))
+            except errors.RmapwatchError as error:
+                found.append(told | {"error": errors.told(error)})
+    return found
 
 
 def _totals(by_type: list[dict[str, Any]]) -> dict[str, int]:
@@ -219,6 +240,9 @@ def main() -> int:
             backend = Backend(wanted["backend"])
             results = run_all(chosen, wanted["programs"], wanted["lru"], backend)
             Path(RESULT).write_text(json.dumps(results, indent=1))
+            return 0
+        if wanted["what"] == "compare":
+            Path(RESULT).write_text(json.dumps(compare_all(chosen, wanted["programs"]), indent=1))
             return 0
         if wanted["lru"]:
             guest.choose_lru(wanted["lru"])

@@ -59,7 +59,7 @@ def losses(sample: Sample) -> Iterator[Agreement]:
 def counters(sample: Sample, records: Records) -> Iterator[Agreement]:
     """Yield: walks and VMAs counted in the kernel are those told by events, where none is lost."""
     walks = records["walk"]
-    if sample.events["walk"].lost:
+    if not _all_told(sample, "walk"):
         return
     for number, op in enumerate(rmap.OPS):
         for kind_number, kind in enumerate(rmap.KINDS):
@@ -78,9 +78,14 @@ def counters(sample: Sample, records: Records) -> Iterator[Agreement]:
                 yield equal(rule, "VMAs", counted.looked_at, looks)
 
 
+def _all_told(sample: Sample, event: str) -> bool:
+    """Return whether there are events of this type, and none is lost."""
+    return event in sample.events and not sample.events[event].lost
+
+
 def pages_of_ksm(sample: Sample, records: Records) -> Iterator[Agreement]:
     """Yield: what KSM did to pages is what events tell, where none is lost; removals apart."""
-    if sample.ksm is None or sample.events["ksm"].lost:
+    if sample.ksm is None or not _all_told(sample, "ksm"):
         return
     for name in (*ksm.PAGES, "copied"):
         if name == "removed":  # those of a page that is gone are counted, and told by no event
@@ -98,14 +103,14 @@ def moves_and_waits(sample: Sample, records: Records) -> Iterator[Agreement]:
         ("lock_wait", "waits for locks", [c.calls for c in sample.lock_waits.values()]),
     )
     for event, name, counted in tables:
-        if counted and not sample.events[event].lost:
+        if counted and _all_told(sample, event):
             rule = f"{name}: counted = told by events"
             yield equal(rule, "calls", sum(counted), len(records[event]))
 
 
 def forks(sample: Sample, records: Records) -> Iterator[Agreement]:
     """Yield: forks, and what children were born with, are what events tell, where none is lost."""
-    if sample.forks is None or sample.events["fork"].lost:
+    if sample.forks is None or not _all_told(sample, "fork"):
         return
     told = records["fork"]
     calls = sample.forks.steps["copy_process"].calls
@@ -134,7 +139,7 @@ def _chains(sample: Sample, linked: npt.NDArray[np.uint32]) -> Agreement:
 
 def writes(sample: Sample, records: Records) -> Iterator[Agreement]:
     """Yield: writes to write-protected pages are what events tell, where none is lost."""
-    if sample.cow is None or sample.events["cow"].lost:
+    if sample.cow is None or not _all_told(sample, "cow"):
         return
     told = records["cow"]
     for (page, outcome), counted in sample.cow.faults.items():

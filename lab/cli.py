@@ -59,6 +59,12 @@ Kernel = Annotated[
         "--kernel", "-k", metavar="SERIES|PATH", help="A series of the lab, or a bzImage."
     ),
 ]
+Kernels = Annotated[
+    str,
+    typer.Option(
+        "--kernel", "-k", metavar="SERIES|PATH|all", help="A series of the lab, or a bzImage."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -86,12 +92,7 @@ def run_command(
         list[str] | None, typer.Argument(metavar="SCENARIO...", help="Such as fork-storm.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="All scenarios, in one boot.")] = False,
-    kernel: Annotated[
-        str,
-        typer.Option(
-            "--kernel", "-k", metavar="SERIES|PATH|all", help="A series of the lab, or a bzImage."
-        ),
-    ] = DEFAULT_KERNEL,
+    kernel: Kernels = DEFAULT_KERNEL,
     out: Annotated[
         Path | None,
         typer.Option("-o", "--out", help="Keep each scenario's recording and ledger in here."),
@@ -114,11 +115,38 @@ def run_command(
         raise errors.UsageError("no scenario", f"there are {known}", "rmapwatch lab run --all")
     by = exchange.EACH_LRU if each_lru else lru
     wanted = run.Wanted(chosen, kernel, out, lru=by, form=form, append=append, backend=backend)
-    results = run.run_on(wanted, _progress)
+    results = run.on_kernels(run.run, wanted, _progress)
     if len(results) == 1:
         _told(results, results[0], as_json)
     else:
         _told(results, {"kernel": kernel, "scenarios": results}, as_json)
+
+
+@app.command("compare")
+def compare_command(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="SCENARIO...", help="Such as fork-storm.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All scenarios, in one boot.")] = False,
+    kernel: Kernels = DEFAULT_KERNEL,
+    form: Form = "",
+    as_json: Json = False,
+) -> None:
+    """Run scenarios under both backends at once, and hold what one counted against the other."""
+    chosen = tuple(scenarios.SCENARIOS) if every else tuple(names or ())
+    if not chosen:
+        known = ", ".join(scenarios.SCENARIOS)
+        raise errors.UsageError("no scenario", f"there are {known}", "rmapwatch lab compare --all")
+    wanted = run.Wanted(chosen, kernel, form=form)
+    results = run.on_kernels(run.compare, wanted, _progress)
+    if as_json:
+        whole = {"kernel": kernel, "scenarios": results}
+        print(json.dumps(results[0] if len(results) == 1 else whole, indent=1))
+    else:
+        for result in results:
+            Console().print(report.comparison(result))
+    if not all(map(report.backends_agree, results)):
+        raise typer.Exit(errors.FAILED)
 
 
 @app.command("record")

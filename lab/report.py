@@ -14,6 +14,7 @@ from ..views.plain import ABSENT, duration, number
 if TYPE_CHECKING:
     from .diff import Cause, Difference, Figure
 
+_AGREE = {True: "yes", False: "NO", None: "calls were missed"}
 _VERDICT = {True: "yes", False: "NO", None: "not exercised"}
 
 
@@ -35,6 +36,30 @@ def screen(result: dict[str, Any]) -> RenderableType:
     lost = result["events"]
     told = f"events: {lost['produced']} produced, {lost['received']} received, {lost['lost']} lost"
     return Group(Text(title), _walks(result["walks"]), _rules(result["agreement"]), Text(told))
+
+
+def backends_agree(result: dict[str, Any]) -> bool:
+    """Return whether a scenario ran, and no figure differs that both backends followed."""
+    return "error" not in result and all(row["agrees"] is not False for row in result["figures"])
+
+
+def comparison(result: dict[str, Any]) -> RenderableType:
+    """Return what both backends counted of a scenario as a table."""
+    title = f"{result['scenario']} on {result['kernel']}, {result['lru']} LRU"
+    if "error" in result:
+        return Text(f"{title}: {result['error']['what']}: {result['error']['why']}")
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("figure", overflow="fold")
+    for column in ("bcc", "ftrace", "agrees"):
+        table.add_column(column, justify="right")
+    for row in result["figures"]:
+        verdict = _AGREE[row["agrees"]]
+        table.add_row(row["figure"], number(row["bcc"]), number(row["ftrace"]), verdict)
+    ours, theirs = (result["missed"][backend] for backend in ("bcc", "ftrace"))
+    for probe in sorted({*ours, *theirs}):
+        counts = (number(missed.get(probe, 0)) for missed in (ours, theirs))
+        table.add_row(f"calls missed, {probe}", *counts, "")
+    return table
 
 
 def summary(results: list[dict[str, Any]]) -> RenderableType:

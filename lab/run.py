@@ -56,10 +56,20 @@ def run(wanted: Wanted, progress: Progress) -> list[dict[str, Any]]:
         for scenario in wanted.scenarios:
             for lru in LRUS:
                 require_new(out / exchange.left_by(scenario, lru))
-        limit_s = _BOOT_S + _SCENARIO_S * len(wanted.scenarios)
-        machine = Machine(append=wanted.append, timeout_s=limit_s)
-        _boot(wanted, "run", out, machine, progress)
-        results: list[dict[str, Any]] = json.loads((out / exchange.RESULT).read_text())
+        return _results(wanted, "run", out, progress)
+
+
+def compare(wanted: Wanted, progress: Progress) -> list[dict[str, Any]]:
+    """Run scenarios once each under both backends at once; return what each of them counted."""
+    with _folder(wanted.out) as out:
+        return _results(wanted, "compare", out, progress)
+
+
+def _results(wanted: Wanted, what: str, out: Path, progress: Progress) -> list[dict[str, Any]]:
+    limit_s = _BOOT_S + _SCENARIO_S * len(wanted.scenarios)
+    machine = Machine(append=wanted.append, timeout_s=limit_s)
+    _boot(wanted, what, out, machine, progress)
+    results: list[dict[str, Any]] = json.loads((out / exchange.RESULT).read_text())
     if len(results) == 1 and "error" in results[0]:
         raise errors.retold(results[0]["error"])
     return results
@@ -69,14 +79,21 @@ ALL = "all"
 """Instead of a kernel: each of the lab, one after the other."""
 
 
-def run_on(wanted: Wanted, progress: Progress) -> list[dict[str, Any]]:
-    """As `run`, on each kernel of the lab where `ALL` are wanted; each has a folder of its own."""
+Runs = Callable[[Wanted, Progress], list[dict[str, Any]]]
+
+
+def on_kernels(runs: Runs, wanted: Wanted, progress: Progress) -> list[dict[str, Any]]:
+    """
+    Return what `runs` (`run`, `compare`) does, on each kernel of the lab where `ALL` are wanted.
+
+    Each has a folder of its own then.
+    """
     if wanted.kernel != ALL:
-        return run(wanted, progress)
+        return runs(wanted, progress)
     results = []
     for series in kernels.SUITES:
         out = wanted.out / series if wanted.out else None
-        results += run(replace(wanted, kernel=series, out=out), progress)
+        results += runs(replace(wanted, kernel=series, out=out), progress)
     return results
 
 

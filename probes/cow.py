@@ -24,6 +24,9 @@ that owner's anon_vma; it is written in place by all who share it; none of these
 is to be tried again.
 """
 
+UNSEEN = "unseen"
+"""What stands for both where a backend cannot look at the page table."""
+
 _METRICS = ("rmapwatch_cow_faults_total", "rmapwatch_cow_fault_duration_seconds")
 
 POINTS = (

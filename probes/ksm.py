@@ -12,6 +12,9 @@ from __future__ import annotations
 
 from .spec import Member, ProbePoint, Source
 
+THREAD = "ksmd"
+"""The kernel thread that merges pages."""
+
 PAGES = ("shared", "sharing", "failed", "removed", "cow")
 """
 What happens to mergeable pages: the first of its kind became a KSM page, another one joined it,

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..kernels.facts import KernelFacts
 from . import cow, fork, ksm, locks, memory_failure, migrate, state
-from .decode import call_counts
+from .decode import Watched, call_counts
 from .sample import (
     CallCounts,
     CloneCounts,
@@ -23,24 +23,31 @@ from .sample import (
 )
 
 
-def counts(block: state.Block, attached: Collection[str], facts: KernelFacts) -> dict[str, Any]:
-    """Return the fields of a Sample; None or empty for what none of `attached` watches."""
+def counts(block: state.Block, watched: Watched, facts: KernelFacts) -> dict[str, Any]:
+    """Return the fields of a Sample; None or empty for what no attached probe watches."""
+    attached = watched.attached
     return {
-        "ksm": ksm_counts(block, attached) if "ksm_append" in attached else None,
+        "ksm": ksm_counts(block, watched) if "ksm_append" in attached else None,
         "failures": failure_counts(block, facts) if "memory_failure" in attached else None,
         "migrations": migration_counts(block, attached, facts),
         "lock_waits": lock_waits(block, attached),
-        "forks": fork_counts(block, attached) if "copy_process" in attached else None,
-        "cow": cow_counts(block, attached) if "cow" in attached else None,
+        "forks": fork_counts(block, watched) if "copy_process" in attached else None,
+        "cow": cow_counts(block, watched) if "cow" in attached else None,
     }
 
 
-def ksm_counts(block: state.Block, attached: Collection[str]) -> KsmCounts:
+def ksm_counts(block: state.Block, watched: Watched) -> KsmCounts:
     """Return what KSM did."""
+    attached = watched.attached
+    writes = "cow" in attached and watched.at_exit
     return KsmCounts(
-        pages=dict(zip(ksm.PAGES, block.array("ksm_pages"), strict=True)),
+        pages={
+            name: count
+            for name, count in zip(ksm.PAGES, block.array("ksm_pages"), strict=True)
+            if name != "cow" or writes
+        },
         swapins=dict(zip(ksm.SWAPINS, block.array("ksm_swapins"), strict=True)),
-        begun=block["ksm_begun"],
+        begun=block["ksm_begun"] if "ksm_scan" in attached else None,
         scans=call_counts(block.inner("ksm_scan", 0)) if "ksm_scan_end" in attached else None,
     )
 
@@ -121,8 +128,9 @@ def lock_waits(
     }
 
 
-def fork_counts(block: state.Block, attached: Collection[str]) -> ForkCounts:
+def fork_counts(block: state.Block, watched: Watched) -> ForkCounts:
     """Return what forks took; the steps of them that are watched."""
+    attached = watched.attached
     errors = itertools.product(fork.FAILING, fork.ERRORS)
     return ForkCounts(
         steps={
@@ -136,7 +144,7 @@ def fork_counts(block: state.Block, attached: Collection[str]) -> ForkCounts:
             if key[0] in attached
         },
         clones={
-            cloner: _clone_counts(block.inner("clones", number))
+            cloner: _clone_counts(block.inner("clones", number), watched.at_exit)
             for number, cloner in enumerate(fork.CLONERS)
             if "anon_vma_clone" in attached
         },
@@ -145,19 +153,22 @@ def fork_counts(block: state.Block, attached: Collection[str]) -> ForkCounts:
     )
 
 
-def _clone_counts(cell: state.Block) -> CloneCounts:
+def _clone_counts(cell: state.Block, at_exit: bool) -> CloneCounts:
     return CloneCounts(
         cell["calls"],
         cell["ns"],
         cell.array("ns_slots"),
-        cell["links"],
-        cell.array("links_slots"),
+        cell["links"] if at_exit else None,
+        cell.array("links_slots") if at_exit else None,
     )
 
 
-def cow_counts(block: state.Block, attached: Collection[str]) -> CowCounts:
-    """Return what became of writes to write-protected pages."""
-    told = [name for name in cow.OUTCOMES if name != "moved" or "cow_move" in attached]
+def cow_counts(block: state.Block, watched: Watched) -> CowCounts:
+    """Return what became of writes to write-protected pages, or that there were some."""
+    if not watched.at_exit:
+        calls = call_counts(block.inner("cows", cow.OUTCOMES.index("other")))
+        return CowCounts({(cow.UNSEEN, cow.UNSEEN): calls.calls}, {cow.UNSEEN: calls})
+    told = [name for name in cow.OUTCOMES if name != "moved" or "cow_move" in watched.attached]
     keys = itertools.product(cow.PAGES, cow.OUTCOMES)
     return CowCounts(
         faults={

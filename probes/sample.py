@@ -123,15 +123,16 @@ class DeactivationCounts:
 @dataclass(frozen=True)
 class KsmCounts:
     """
-    What KSM did. ``pages`` by `probes.ksm.PAGES`, ``swapins`` by `probes.ksm.SWAPINS`.
+    What KSM did. ``pages`` by `probes.ksm.PAGES`, without "cow" where nobody sees what is mapped
+    when a write faults; ``swapins`` by `probes.ksm.SWAPINS`.
 
-    ``begun``: passes of ksmd; ``scans``: those that are over, ksmd's sleeps inside them included;
-    None where the kernel does not report their end.
+    ``begun``: passes of ksmd, None where they are not watched; ``scans``: those that are over,
+    ksmd's sleeps inside them included; None where the kernel does not report their end.
     """
 
     pages: Mapping[str, int]
     swapins: Mapping[str, int]
-    begun: int
+    begun: int | None
     scans: CallCounts | None
 
 
@@ -171,14 +172,15 @@ class CloneCounts:
     Chains of anon_vmas copied from one VMA to another, and the wall time of it.
 
     ``links``: of the chains whose length is known, as many as ``links_slots`` counts: those of
-    calls that failed are not, nor chains longer than `probes.fork.CHAIN_LIMIT`.
+    calls that failed are not, nor chains longer than `probes.fork.CHAIN_LIMIT`. Both are None where
+    nobody sees it.
     """
 
     calls: int
     ns: int
     ns_slots: tuple[int, ...]
-    links: int
-    links_slots: tuple[int, ...]
+    links: int | None
+    links_slots: tuple[int, ...] | None
 
 
 @dataclass(frozen=True)
@@ -204,7 +206,8 @@ class CowCounts:
     Writes to write-protected pages: ``faults`` by (page, outcome), ``calls`` by outcome
     (`probes.cow.PAGES`, `probes.cow.OUTCOMES`).
 
-    Without the probe `cow_move`, "moved" is absent, and what moved is among the reused.
+    Without the probe `cow_move`, "moved" is absent, and what moved is among the reused. Where the
+    page table is not looked at, page and outcome are `probes.cow.UNSEEN`.
     """
 
     faults: Mapping[tuple[str, str], int]

@@ -268,7 +268,7 @@ class Session:
             unavailable=self.unavailable,
             accounts={row.probe: self._account(block, row.probe, reading) for row in self.attached},
             **decode.counts(block, self._watched),
-            **readout.counts(block, self._watched.attached, self.facts),
+            **readout.counts(block, self._watched, self.facts),
             events=self._events(block),
             runs=self._runs(),
         )

@@ -183,7 +183,7 @@ def _defines(candidates: Sequence[Candidate], facts: KernelFacts, build: Build) 
     yield f"#define CPU_LIMIT {fork.CPU_LIMIT}"
     yield f"#define COWS {len(cow.OUTCOMES)}"
     yield f"#define COW_PAGES {len(cow.PAGES)}"
-    yield f"#define KSMD {int.from_bytes(b'ksmd', 'little'):#x}ULL"
+    yield f"#define KSMD {int.from_bytes(ksm.THREAD.encode(), 'little'):#x}ULL"
     clean = _has_reclaim_clean(facts)
     mglru_clean = clean and semantics_of(facts).mglru is not Mglru.SET_REFS
     yield f"#define CLASSIC_RECLAIM_CLEAN {int(clean)}"

@@ -12,7 +12,8 @@ from rmapwatch.kernels.facts import KernelFacts
 from rmapwatch.probes import catalogue, source
 from rmapwatch.probes.ftrace import formats, pages, plan
 from rmapwatch.probes.ftrace.buffers import Kind, Merger, reader
-from rmapwatch.probes.ftrace.follow import Follower, WalkEnd, kernel
+from rmapwatch.probes.ftrace.counting import WalkEnd
+from rmapwatch.probes.ftrace.follow import Follower, kernel
 from rmapwatch.probes.ftrace.instance import Hits, profile
 from rmapwatch.probes.ftrace.plan import Side
 from rmapwatch.probes.resolve import Candidate
@@ -54,6 +55,12 @@ class Recorded:
     def format(self, which: str, side: Side) -> formats.Format:
         return formats.parse(self.told[which]["formats"][side.path])
 
+    def candidates(self, which: str) -> list[Candidate]:
+        """The probe points that were watched when this was recorded."""
+        found, _ = plan.resolve_all(catalogue.names(steps=True), self.facts)
+        formats = self.told[which]["formats"]
+        return [c for c in found if plan.sides(c, self.facts, "PID")[0].path in formats]
+
     def sides(self, which: str, candidate: Candidate) -> list[Side]:
         """The events of a probe point, with what they carried when this was recorded."""
         found = plan.sides(candidate, self.facts, "PID")
@@ -82,7 +89,7 @@ class Followed:
     """What following these pages gave."""
 
     def __init__(self, recorded: Recorded, which: str, found: Iterable[tuple[int, bytes]]) -> None:
-        candidates, _ = plan.resolve_all(catalogue.names(steps=True), recorded.facts)
+        candidates = recorded.candidates(which)
         self.probes = [c.point.name for c in candidates]
         self.walks: list[tuple[WalkEnd, bool]] = []
         layout = source.layout(self.probes)

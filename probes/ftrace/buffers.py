@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import formats, pages
-from .follow import Follower, Given, Handler
+from .counting import Given, Handler
+from .follow import Follower
 
 Reader = Callable[[bytes, int], Given]
 

@@ -19,6 +19,7 @@ from ..resolve import Candidate, Unavailable, resolve
 from ..source import offset_of
 from ..spec import ProbePoint
 from .clean import GROUP, INSTANCE
+from .follow_fork import COUNTERS
 
 LADDER = (("kprobe", "kretprobe"),)
 CLOCK = "mono"
@@ -40,18 +41,28 @@ class Value:
     What an event carries: ``fetch`` in the words of Documentation/trace/kprobetrace.rst, with the
     catalogue's arguments and members in braces.
 
-    ``optional``: some sources have no such argument, or kernels no such member.
+    ``optional``: some sources have no such argument, or kernels no such member; ``lost``: what is
+    not known without it.
     """
 
     name: str
     fetch: str
     ctype: str = "x64"
     optional: bool = False
+    lost: str = ""
 
 
 def _told(name: str, fetch: str, ctype: str = "x64") -> Value:
     """Return what only a recording tells, which may be asked for at any time."""
     return Value(name, fetch, ctype, optional=True)
+
+
+def _counters() -> Iterator[Value]:
+    """Yield the counters of what a child maps; those of which each CPU has a part are no such."""
+    lost = "the pages of children are not seen: each CPU has a part of their number"
+    for number, name in enumerate(COUNTERS):
+        fetch = f"+{{RSS_{number}}}(+{{TASK_MM}}($retval))"
+        yield Value(name, fetch, "s64", optional=True, lost="" if number else lost)
 
 
 CARRIED: Mapping[str, tuple[Value, ...]] = {
@@ -95,14 +106,59 @@ CARRIED: Mapping[str, tuple[Value, ...]] = {
     "reported_isolate": (),
     "reported_shrink_inactive": (),
     "reported_shrink_active": (),
+    "ksm_scan": (),
+    "ksm_scan_end": (),
+    "ksm_merge": (Value("ret", "$retval", "s32"),),
+    "ksm_append": (Value("items", "+{NODE_ITEMS}({node})"),),
+    "ksm_remove_enter": (Value("address", "+{ITEM_ADDRESS}({item})"),),
+    "ksm_remove_exit": (),
+    "ksm_remove_node": (Value("length", "+{NODE_LENGTH}({node})", "s32"),),
+    "ksm_swapin_enter": (Value("folio", "{folio}"),),
+    "ksm_swapin": (Value("ret", "$retval"),),
+    "failure_enter": (),
+    "failure_exit": (Value("ret", "$retval", "s32"),),
+    "action": (Value("type", "{type}", "u32"), Value("result", "{result}", "u32")),
+    "collect_enter": (),
+    "collect_exit": (),
+    "mceerr": (Value("code", "{code}", "s32"),),
+    "migrate_enter": (Value("reason", "{reason}", "u32"),),
+    "migrate_exit": (),
+    "migrate_report": (),
+    "wait_enter": (
+        Value("lock", "{lock}"),
+        Value("root", "{ROOT_BESIDE_LOCK}({lock})"),
+        Value("host", "{HOST_BESIDE_LOCK}({lock})"),
+        Value("mapping", "+{INODE_MAPPING}({HOST_BESIDE_LOCK}({lock}))"),
+    ),
+    "wait_exit": (Value("ret", "$retval"),),
+    "fork_enter": (Value("flags", "+{CLONE_ARGS_FLAGS}({clone_args})"),),
+    "fork_exit": (
+        Value("ret", "$retval"),
+        Value("mm", "+{TASK_MM}($retval)"),
+        Value("vmas", "+{MM_MAP_COUNT}(+{TASK_MM}($retval))", "s32"),
+        *_counters(),
+    ),
+    "mmap_enter": (),
+    "mmap_exit": (Value("ret", "$retval", "s32"),),
+    "vma_enter": (),
+    "vma_exit": (Value("ret", "$retval", "s32"),),
+    "clone_enter": (),
+    "clone_exit": (Value("ret", "$retval", "s32"),),
+    "cow_enter": (),
+    "cow_exit": (),
 }
 """Per handler what its events carry; those that the kernel reports carry what it reports."""
 
-ENTERED_FOR_ITS_EXIT = {"reference_exit(&a)": "reference_enter(&a)"}
+ENTERED_FOR_ITS_EXIT = {
+    "reference_exit(&a)": "reference_enter(&a)",
+    "ksm_swapin(&a)": "ksm_swapin_enter(&a)",
+}
 """A kretprobe sees no arguments: what such an exit needs of them is taken by an entry."""
 
 NOT_SEEN: Mapping[str, str] = {
     "reclaim_unmap": "the decision that it tells of is seen in the folio's flags afterwards",
+    "memory_failure_victim": "it is told by recordings, and here these hold walks alone",
+    "cow_move": "what becomes of a write is not seen",
     **dict.fromkeys(rmap.LOOKS, "an event per VMA that a walk looks at would fill every buffer"),
 }
 """Why this backend has no use for a point that others watch."""
@@ -111,10 +167,11 @@ LOST: Mapping[str, str] = {
     "walk_exit": "page-table entries are not seen",
     "reference_exit": "decisions are not seen",
     "batch_exit": "a batch's own account is not seen",
+    "clone_exit": "the length of chains is not seen",
+    "cow_exit": "the page table is not seen: neither whose page it is nor what becomes of it",
 }
 """By handler of a call's end, what it would have to read from memory."""
 
-NOT_YET = "its handler follows no events"
 STEPS = "not by ftrace, unless every VMA is asked for (--steps)"
 
 _CALL = re.compile(r"(\w+)\(&a(?:, (\w+))?\)")
@@ -180,19 +237,28 @@ def resolve_all(
 def choose(point: ProbePoint, facts: KernelFacts, steps: bool) -> Candidate | Unavailable:
     """Return how `point` is seen by events on the kernel of `facts`; ``steps``: every VMA is."""
     point = replace(point, entry=point.entry or ENTERED_FOR_ITS_EXIT.get(point.exit, ""))
-    if point.name in NOT_SEEN or not {call for call, _ in _calls(point).values()} <= set(CARRIED):
-        return Unavailable(point, "not by ftrace: " + NOT_SEEN.get(point.name, NOT_YET))
+    if point.name in NOT_SEEN:
+        return Unavailable(point, f"not by ftrace: {NOT_SEEN[point.name]}")
     if point.entry == "step(&a)" and not steps:
         return Unavailable(point, STEPS)
     answer = resolve(point, facts, LADDER)
     if isinstance(answer, Unavailable):
         return answer
     try:
-        sides(answer, facts, "PID")
+        seen = sides(answer, facts, "PID")
     except NothingAttachedError as lacking:
         return Unavailable(point, f"{lacking.what}: {lacking.why}")
-    lost = [LOST[call] for call, _ in _calls(point).values() if call in LOST]
+    lost = [what for side in seen[::-1] for what in _lost(side)]
     return replace(answer, reason="; ".join([answer.reason, *lost]))
+
+
+def _lost(side: Side) -> Iterator[str]:
+    """Yield what an event does not tell of what others see there."""
+    if side.call in LOST:
+        yield LOST[side.call]
+    for value in CARRIED[side.call]:
+        if value.lost and value.name not in side.fetches:
+            yield value.lost
 
 
 def sides(candidate: Candidate, facts: KernelFacts, owner: str) -> list[Side]:
@@ -247,10 +313,27 @@ def _words(candidate: Candidate, facts: KernelFacts) -> dict[str, str]:
             continue
         if offset >= 0:
             words[member.name] = str(offset)
+    words |= dict(_computed(words))
     if "ANON_VMA_ROOT" in words and candidate.point.name == "rmap_walk_anon":
         # The lowest bit of an anonymous folio's mapping is set.
         words["ANON_VMA_ROOT_OF_ANON"] = str(int(words["ANON_VMA_ROOT"]) - 1)
     return words
+
+
+_BESIDE_LOCK = {
+    "ROOT_BESIDE_LOCK": ("ANON_VMA_ROOT", "ANON_VMA_LOCK"),
+    "HOST_BESIDE_LOCK": ("MAPPING_HOST", "MAPPING_LOCK"),
+}
+
+
+def _computed(words: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield places that are the sum or the difference of two, the latter with their sign."""
+    for name, (member, lock) in _BESIDE_LOCK.items():
+        if {member, lock} <= words.keys():
+            yield name, f"{int(words[member]) - int(words[lock]):+d}"
+    if {"MM_RSS", "RSS_COUNT"} <= words.keys():
+        for number in range(len(COUNTERS)):
+            yield f"RSS_{number}", str(int(words["MM_RSS"]) + int(words["RSS_COUNT"]) + 8 * number)
 
 
 def buffer_kb(ring_pages: int, cpus: int) -> int:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from ...kernels import read
 from ...kernels.facts import KernelFacts
-from .. import catalogue, decode, needs, readout, source, state
+from .. import catalogue, decode, ksm, needs, readout, source, state
 from ..events import STRIDE
+from ..resolve import Candidate, Unavailable
 from ..sample import Account, EventCounts, Sample
 from ..session import QUIET_TRIES, Request
 from . import plan, tracefs
@@ -30,6 +31,7 @@ NAME = "ftrace"
 _DRAIN_S = 0.05
 _PAUSE_S = 0.002
 _WALKS_KEPT = 1 << 17
+_OF_KSMD = ("ksm_scan", "ksm_scan_end")
 
 
 def start(request: Request) -> Session:
@@ -42,11 +44,23 @@ def start(request: Request) -> Session:
     facts = tracefs.facts()
     instance = Instance(facts, plan.buffer_kb(request.ring_pages, os.cpu_count() or 1))
     try:
-        instance.attach(*plan.resolve_all(request.probes, facts))
+        instance.attach(*_seen_from_here(*plan.resolve_all(request.probes, facts)))
         return Session(facts, instance, "walk" in request.events)
     except BaseException:
         instance.close()
         raise
+
+
+def _seen_from_here(
+    candidates: Sequence[Candidate], refused: Sequence[Unavailable]
+) -> tuple[Sequence[Candidate], Sequence[Unavailable]]:
+    """Return both without what takes a kernel thread that this process cannot see."""
+    if read.kernel_thread(ksm.THREAD) is not None:
+        return candidates, refused
+    why = f"no thread {ksm.THREAD} is seen from this PID namespace"
+    seen = [c for c in candidates if c.point.name not in _OF_KSMD]
+    hidden = [Unavailable(c.point, why) for c in candidates if c.point.name in _OF_KSMD]
+    return seen, [*refused, *hidden]
 
 
 class Session:
@@ -62,7 +76,8 @@ class Session:
         self._layout = source.layout(self._probes)
         self._tape = Tape(facts, _WALKS_KEPT, told)
         symbols = [row.symbol for row in self.attached]
-        known = kernel(facts, read.addresses(catalogue.WANTED.functions), symbols)
+        addresses = read.addresses(catalogue.WANTED.functions)
+        known = kernel(facts, addresses, symbols, read.kernel_thread(ksm.THREAD))
         self._watched = decode.Watched(known.steps, 0, set(self._probes), at_exit=False)
         self._follower = Follower(self._layout, known, self._tape.told)
         self._kinds = dict(self._all_kinds())
@@ -115,8 +130,8 @@ class Session:
 
     def restart(self) -> None:
         """
-        Count from zero from now on. Calls that are under way end as exits too many, so do it while
-        nothing is; the events must have been taken.
+        Count from zero from now on; calls that are under way count when they end. The events must
+        have been taken.
         """
         self.sample()
         with self._lock:
@@ -164,7 +179,7 @@ class Session:
                 unavailable=self.unavailable,
                 accounts={probe: self._account(probe, block, hits) for probe in self._probes},
                 **decode.counts(block, self._watched),
-                **readout.counts(block, self._watched.attached, self.facts),
+                **readout.counts(block, self._watched, self.facts),
                 events=self._events(),
             )
 

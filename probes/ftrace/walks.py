@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from ...kernels.facts import KernelFacts
 from .. import events, rmap
-from .follow import Given, WalkEnd
+from .counting import Given, WalkEnd
 
 _FIELDS = {"u64": "Q", "s64": "q", "u32": "I", "s32": "i", "u16": "H", "u8": "B"}
 _SLOT = struct.Struct(
@@ -67,6 +67,7 @@ class Tape:
         flags = events.WALK_BAILED if bailed else 0
         flags |= events.WALK_LOCKED if given.get("locked") else 0
         flags |= events.WALK_FILTERED if given.get("filter") else 0
+        flags |= events.WALK_WAITED if walk.waited else 0
         return {
             "time": walk.end,
             "tid": walk.tid,

@@ -1,12 +1,12 @@
 """The backend without BPF, held against the one with it."""
 
 import subprocess
-import time
 from collections.abc import Iterator
 
 import pytest
+from rmapwatch.lab.both import Pair, quiet
+from rmapwatch.lab.comparison import Window, compare
 from rmapwatch.probes import catalogue
-from rmapwatch.probes.backend import Attached
 from rmapwatch.probes.ftrace import plan, session, tracefs
 from rmapwatch.probes.ftrace.instance import Instance
 from rmapwatch.probes.sample import Sample
@@ -14,7 +14,6 @@ from rmapwatch.probes.session import Request
 
 STORM = ("--children", "7", "--pages", "101", "--rounds", "2")
 EVERY_VMA = Request(probes=catalogue.names(steps=True))
-Cells = dict[tuple[str, ...], int]
 
 
 @pytest.fixture
@@ -22,54 +21,6 @@ def by_events() -> Iterator[session.Session]:
     live = session.start(EVERY_VMA)
     yield live
     live.close()
-
-
-def quiet(live: Attached) -> Sample:
-    for _ in range(100):
-        sample = live.sample()
-        if sample.quiet:
-            return sample
-        time.sleep(0.1)
-    raise AssertionError("the guest does not come to rest")
-
-
-def barrier(one: Attached, other: Attached) -> tuple[Sample, Sample]:
-    """Snapshots of both, with nothing having happened between them."""
-    for _ in range(30):
-        mine, theirs, again = quiet(one), quiet(other), quiet(one)
-        if cells(mine) == cells(again):
-            return mine, theirs
-    raise AssertionError("the guest does not come to rest")
-
-
-def cells(sample: Sample) -> Cells:
-    """What both backends count, by name."""
-    found: Cells = {}
-    for (op, kind), walk in sample.walks.items():
-        found["walks", op, kind] = walk.walks
-        found["bailouts", op, kind] = walk.bailouts
-        if walk.vmas is not None:
-            found["VMAs", op, kind] = walk.vmas
-    for key, checks in sample.references.items():
-        found["references", *key] = checks
-    for key, batch in sample.batches.items():
-        found["batches", *key] = batch.batches
-        found["pages reclaimed", *key] = batch.reclaimed
-    for table in ("stalls", "ages"):
-        for name, calls in getattr(sample, table).items():
-            found[table, name] = calls.calls
-    for key, isolation in sample.isolations.items():
-        found["pages scanned", *key] = isolation.scanned
-        found["pages isolated", *key] = isolation.taken
-    for name, shrunk in sample.shrunk.items():
-        found["pages shrunk", name] = shrunk.reclaimed
-    return found
-
-
-def missed(before: Sample, after: Sample) -> int:
-    """Calls that a backend says it could not follow, of any probe point."""
-    counts = [sum(a.missed or 0 for a in s.accounts.values()) for s in (before, after)]
-    return counts[1] - counts[0]
 
 
 def wall_ms(before: Sample, after: Sample) -> float:
@@ -84,25 +35,23 @@ def test_both_backends_count_the_same(attached, by_events, storm_program) -> Non
     A kernel that preempts a BPF program skips it for everybody else on that CPU: then bcc misses
     calls, and knows how many; kprobes are never preempted.
     """
-    before, theirs_before = barrier(attached, by_events)
+    pair = Pair(attached, by_events)
+    before, theirs_before = pair.barrier()
     subprocess.run([storm_program, *STORM], stdout=subprocess.DEVNULL, check=True)
-    after, theirs_after = barrier(attached, by_events)
-    start, end = cells(before), cells(after)
-    other_start, other_end = cells(theirs_before), cells(theirs_after)
-    shared = [key for key in end if key in other_end]
-    misses = missed(before, after), missed(theirs_before, theirs_after)
+    after, theirs_after = pair.barrier()
+    found = compare(Window(before, after), Window(theirs_before, theirs_after))
     print(f"\n{'':44}{'bcc':>9}{'ftrace':>9}")
-    for key in shared:
-        one, other = end[key] - start[key], other_end[key] - other_start[key]
-        if one or other:
-            print(f"{' '.join(key):44}{one:9}{other:9}")
-    print(f"{'calls missed':44}{misses[0]:9}{misses[1]:9}")
+    for row in found.figures:
+        print(f"{row.figure:44}{row.bcc:9}{row.ftrace:9}")
+    print(f"calls missed: {found.missed}")
     ms = wall_ms(before, after), wall_ms(theirs_before, theirs_after)
     print(f"{'ms in walks':44}{ms[0]:9.1f}{ms[1]:9.1f}")
 
-    assert misses[1] == 0
-    if not misses[0]:
-        assert [k for k in shared if end[k] - start[k] != other_end[k] - other_start[k]] == []
+    assert found.missed["ftrace"] == {}
+    assert [row for row in found.figures if row.agrees is False] == []
+    assert {"calls of copy_process", "writes to protected pages"} <= {
+        r.figure for r in found.figures
+    }
     for probe in ("rmap_walk_anon", "rmap_walk_file", "reference_check", "reclaim_batch"):
         ours, theirs = (s.accounts[probe] for s in (after, theirs_after))
         then, theirs_then = (s.accounts[probe] for s in (before, theirs_before))
@@ -110,8 +59,9 @@ def test_both_backends_count_the_same(attached, by_events, storm_program) -> Non
         if ours.entries is not None and ours.missed is not None:
             assert ours.entries - then.entries == calls, probe
         assert theirs.entries == theirs.exits + theirs.in_flight + theirs.missed, probe
-    assert other_end["walks", "reference", "anon"] - other_start["walks", "reference", "anon"] > 700
-    assert other_end["VMAs", "unmap", "anon"] - other_start["VMAs", "unmap", "anon"] > 100
+    counted = Window(theirs_before, theirs_after).cells()
+    assert counted["walks", "reference", "anon"] > 700
+    assert counted["VMAs entered,", "unmap", "anon"] > 100
 
 
 def test_full_buffers_are_counted_losses(attached, storm_program) -> None:

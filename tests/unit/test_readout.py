@@ -2,6 +2,7 @@
 
 from rmapwatch.kernels.facts import KernelFacts
 from rmapwatch.probes import cow, fork, ksm, locks, memory_failure, migrate, readout, source, state
+from rmapwatch.probes.decode import Watched
 
 FACTS = KernelFacts(
     "",
@@ -13,6 +14,10 @@ FACTS = KernelFacts(
     },
 )
 LAYOUT = source.layout(["rmap_walk_anon"])
+
+
+def watched(*attached: str, at_exit: bool = True) -> Watched:
+    return Watched(0, 0, attached, at_exit)
 
 
 def block(**words: dict[int, int]) -> state.Block:
@@ -30,7 +35,7 @@ def test_pages_and_passes_of_ksm() -> None:
         block(
             ksm_pages={0: 101, 4: 13}, ksm_swapins={1: 5}, ksm_begun={0: 8}, ksm_scan={0: 7, 1: 99}
         ),
-        ("ksm_scan_end",),
+        watched("ksm_scan", "ksm_scan_end", "cow"),
     )
     assert counts.pages == dict.fromkeys(ksm.PAGES, 0) | {"shared": 101, "cow": 13}
     assert counts.swapins == dict.fromkeys(ksm.SWAPINS, 0) | {"copied": 5}
@@ -67,14 +72,19 @@ def test_the_results_have_the_kernels_numbers(kernel_facts: KernelFacts) -> None
 
 def test_what_is_not_watched_is_absent() -> None:
     absent = {"ksm": None, "failures": None, "forks": None, "cow": None}
-    assert readout.counts(block(), (), FACTS) == {**absent, "migrations": {}, "lock_waits": {}}
-    both = readout.counts(block(), ("ksm_append", "memory_failure", "copy_process", "cow"), FACTS)
+    assert readout.counts(block(), watched(), FACTS) == {
+        **absent,
+        "migrations": {},
+        "lock_waits": {},
+    }
+    both = readout.counts(
+        block(), watched("ksm_append", "memory_failure", "copy_process", "cow"), FACTS
+    )
     assert both["forks"].vmas == 0
     assert set(both["forks"].steps) == {"copy_process"}
     assert both["forks"].clones == {}
     assert "moved" not in both["cow"].calls
-    assert both["ksm"].begun == 0
-    assert both["ksm"].scans is None
+    assert both["ksm"].begun is both["ksm"].scans is None
     assert both["failures"].handled["collect_procs"].calls == 0
 
 
@@ -127,7 +137,7 @@ def test_forks_and_chains_are_told_apart() -> None:
             fork_vmas={0: 41},
             fork_pages={0: 228},
         ),
-        ALL_STEPS,
+        watched(*ALL_STEPS),
     )
     assert (counts.steps["copy_page_range"].calls, counts.steps["copy_page_range"].ns) == (7, 900)
     assert sum(step.calls for step in counts.steps.values()) == 7
@@ -139,14 +149,16 @@ def test_forks_and_chains_are_told_apart() -> None:
 
 
 def test_one_fork_whose_pages_are_not_known() -> None:
-    counts = readout.fork_counts(block(fork_pages={0: 228}, fork_unsummed={0: 1}), ALL_STEPS)
+    counts = readout.fork_counts(
+        block(fork_pages={0: 228}, fork_unsummed={0: 1}), watched(*ALL_STEPS)
+    )
     assert counts.pages is None
 
 
 def test_writes_by_page_and_outcome() -> None:
     place = cow.PAGES.index("ksm") * len(cow.OUTCOMES) + cow.OUTCOMES.index("copied")
     moved = cow.OUTCOMES.index("moved") * LAYOUT.words("call_cell")
-    counts = readout.cow_counts(block(cow_pages={place: 13}, cows={moved: 31}), ALL_STEPS)
+    counts = readout.cow_counts(block(cow_pages={place: 13}, cows={moved: 31}), watched(*ALL_STEPS))
     assert {key: n for key, n in counts.faults.items() if n} == {("ksm", "copied"): 13}
     assert {name: calls.calls for name, calls in counts.calls.items() if calls.calls} == {
         "moved": 31
@@ -160,3 +172,15 @@ def test_the_errors_have_the_kernels_numbers() -> None:
 
     for name in fork.ERRORS[:-1]:
         assert DEFINED[name].value == getattr(errno, name)
+
+
+def test_without_a_look_at_memory_lengths_pages_and_outcomes_are_absent() -> None:
+    other = cow.OUTCOMES.index("other") * LAYOUT.words("call_cell")
+    blind = watched("ksm_append", *ALL_STEPS, at_exit=False)
+    told = readout.counts(block(cows={other: 31, other + 1: 900}, clones={0: 3}), blind, FACTS)
+    chains = told["forks"].clones["fork"]
+    assert chains.calls == 3
+    assert chains.links is chains.links_slots is None
+    assert told["cow"].faults == {("unseen", "unseen"): 31}
+    assert (told["cow"].calls["unseen"].calls, told["cow"].calls["unseen"].ns) == (31, 900)
+    assert "cow" not in told["ksm"].pages

@@ -1,10 +1,13 @@
 """The handlers over events made by hand: what belongs together, what is given up, who asked."""
 
+from dataclasses import replace
+
 from rmapwatch.kernels.facts import KernelFacts
 from rmapwatch.probes import reclaim, rmap, source, state
 from rmapwatch.probes.decode import Watched, counts
 from rmapwatch.probes.ftrace.buffers import Kind, Merger
-from rmapwatch.probes.ftrace.follow import Follower, WalkEnd, count_slot, duration_slot, kernel
+from rmapwatch.probes.ftrace.counting import WalkEnd, count_slot, duration_slot
+from rmapwatch.probes.ftrace.follow import Follower, kernel
 from rmapwatch.probes.ftrace.pages import Layout
 from rmapwatch.probes.state import Block
 
@@ -24,8 +27,7 @@ class World:
         addresses = {"folio_referenced_one": REFERENCE, "try_to_unmap_one": UNMAP}
         self.walks: list[tuple[WalkEnd, bool]] = []
         self.layout = source.layout(PROBES)
-        known = kernel(facts, addresses, [])
-        known = type(known)(known.ops, known.lists, known.swapbacked, known.evicts, steps)
+        known = replace(kernel(facts, addresses, []), steps=steps)
         self.follower = Follower(
             self.layout, known, lambda walk, bailed: self.walks.append((walk, bailed))
         )

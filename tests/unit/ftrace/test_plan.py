@@ -6,6 +6,7 @@ import pytest
 from rmapwatch.kernels.facts import KernelFacts
 from rmapwatch.probes import catalogue
 from rmapwatch.probes.ftrace import clean, plan
+from rmapwatch.probes.ftrace.follow import Follower
 from rmapwatch.probes.resolve import Candidate, Unavailable
 
 ALL = catalogue.names(steps=True)
@@ -29,6 +30,53 @@ def test_walks_checks_and_reclaim_are_there_on_every_kernel(kernel_facts: Kernel
         "reclaim_isolate",
     ):
         assert isinstance(choice(name, kernel_facts), Candidate), name
+
+
+def test_every_other_path_is_there_on_every_kernel(kernel_facts: KernelFacts) -> None:
+    for name in (
+        "ksm_scan",
+        "ksm_append",
+        "ksm_remove",
+        "ksm_swapin",
+        "memory_failure",
+        "memory_failure_action",
+        "signal_sent",
+        "migrate_pages",
+        "migrate_report",
+        "lock_read",
+        "lock_write",
+        "copy_process",
+        "anon_vma_clone",
+        "cow",
+    ):
+        assert isinstance(choice(name, kernel_facts), Candidate), name
+
+
+def test_there_is_a_handler_for_each_event_and_it_finds_what_it_needs() -> None:
+    """By name, as in bpf/, and every point has what its handlers need, or a reason why not."""
+    for point in catalogue.POINTS:
+        for call, _ in plan._calls(point).values():
+            assert point.name in plan.NOT_SEEN or call in plan.CARRIED, point.name
+    for call in plan.CARRIED:
+        assert callable(getattr(Follower, f"_{call}")), call
+
+
+def test_what_is_lost_is_said(kernel_facts: KernelFacts) -> None:
+    summed = "rss0=" in written(("copy_process",), kernel_facts)
+    fork = choice("copy_process", kernel_facts)
+    assert ("each CPU has a part" in fork.reason) == (not summed)
+    assert summed == ("mm_rss_stat" in kernel_facts.structs)
+    assert "the page table is not seen" in choice("cow", kernel_facts).reason
+    assert "the length of chains is not seen" in choice("anon_vma_clone", kernel_facts).reason
+    refused = choice("cow_move", kernel_facts)
+    assert isinstance(refused, Unavailable)
+    assert "what becomes of a write is not seen" in refused.reason
+
+
+def test_what_lies_around_a_lock_is_where_the_kernel_has_it(kernel_facts: KernelFacts) -> None:
+    offsets = kernel_facts.structs
+    lock, root = (offsets["anon_vma"].offsets[name] for name in ("rwsem", "root"))
+    assert f"root={root - lock:+d}($arg1)" in written(("lock_read",), kernel_facts)
 
 
 def test_steps_only_where_every_vma_is_asked_for(kernel_facts: KernelFacts) -> None:

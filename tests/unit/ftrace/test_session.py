@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from rmapwatch.probes import catalogue
 from rmapwatch.probes.consumer import Consumer
 from rmapwatch.probes.ftrace import formats, plan, session
 from rmapwatch.probes.ftrace.buffers import Merger
@@ -23,7 +22,7 @@ class RecordedInstance:
     """Stands for the kernel: its buffers give what they held, once."""
 
     def __init__(self, recorded: Recorded, which: str) -> None:
-        candidates, _ = plan.resolve_all(catalogue.names(steps=True), recorded.facts)
+        candidates = recorded.candidates(which)
         self.shape, self.unavailable = recorded.shape, {"look_next": "not by ftrace"}
         self._recorded, self._which = recorded, which
         self._pages = recorded.pages(which)
@@ -116,3 +115,17 @@ def test_from_zero(live: Session) -> None:
         account = sample.accounts[probe]
         assert account.entries == account.exits == 0
     assert sample.events["walk"].produced == sample.events["walk"].received == 0
+
+
+def test_passes_of_ksmd_are_not_watched_where_nobody_sees_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    facts = Recorded.of("7.3").facts
+    resolved = plan.resolve_all(("ksm_scan", "ksm_scan_end", "ksm_merge"), facts)
+    monkeypatch.setattr(session.read, "kernel_thread", lambda _: 42)
+    assert session._seen_from_here(*resolved) == resolved
+    monkeypatch.setattr(session.read, "kernel_thread", lambda _: None)
+    seen, refused = session._seen_from_here(*resolved)
+    assert [candidate.point.name for candidate in seen] == ["ksm_merge"]
+    assert {answer.point.name for answer in refused} == {"ksm_scan", "ksm_scan_end"}
+    assert "ksmd" in refused[0].reason

@@ -3,7 +3,7 @@
 import numpy as np
 from rmapwatch.kernels.facts import KernelFacts, Struct
 from rmapwatch.probes import events, ring, rmap
-from rmapwatch.probes.ftrace.follow import WalkEnd
+from rmapwatch.probes.ftrace.counting import WalkEnd
 from rmapwatch.probes.ftrace.walks import Tape
 
 FACTS = KernelFacts("6.1-test", "", "x86_64", structs={"page": Struct(64, {})},

@@ -1,0 +1,81 @@
+"""
+The handlers of `bpf/fork.bpf.c` over events. Pure.
+
+How long the chain is that a VMA gets can only be read off its list, which no event does.
+"""
+
+from __future__ import annotations
+
+from ...kernels.changes import DEFINED
+from .. import fork
+from .counting import FAILED, Call, Counting, Given
+
+_SHARES = DEFINED["CLONE_VM"].value
+_ERRORS = {-DEFINED[name].value: place for place, name in enumerate(fork.ERRORS[:-1])}
+_COPY_PROCESS, _DUP_MMAP = map(fork.STEPS.index, ("copy_process", "dup_mmap"))
+_CLONE = fork.FAILING.index("anon_vma_clone")
+_BY_FORK, _BY_OTHERS = map(fork.CLONERS.index, ("fork", "other"))
+
+COUNTERS = tuple(f"rss{number}" for number in range(DEFINED["NR_MM_COUNTERS"].value))
+"""The counters of a child's pages and swap entries, as its fork's exit carries them."""
+
+
+class Fork(Counting):
+    """What copies a process's memory."""
+
+    def _fork_enter(self, probe: int, number: int, time: int, tid: int, given: Given) -> None:
+        self._begins("fork", probe, tid, Call(probe, time, given=given))
+
+    def _fork_exit(self, probe: int, number: int, time: int, tid: int, given: Given) -> None:
+        call = self._ends("fork", probe, tid)
+        if call is None or call.given["flags"] & _SHARES:
+            return
+        self._timed("forks", _COPY_PROCESS, "calls", time - call.begin)
+        if given["ret"] >= FAILED:
+            self._failed(_COPY_PROCESS, given["ret"] - (1 << 64))
+        elif given["mm"]:
+            self._born(given)
+
+    def _born(self, given: Given) -> None:
+        self._count("fork_vmas", by=given["vmas"])
+        if COUNTERS[0] in given:
+            self._count("fork_pages", by=sum(given[name] for name in COUNTERS))
+        else:
+            self._count("fork_unsummed")
+
+    def _failed(self, step: int, returned: int) -> None:
+        if returned:
+            error = _ERRORS.get(returned, len(_ERRORS))
+            self._count("fork_errors", step * len(fork.ERRORS) + error)
+
+    def _mmap_enter(self, probe: int, number: int, time: int, tid: int, given: Given) -> None:
+        self._begins("mmap", probe, tid, Call(probe, time))
+
+    def _mmap_exit(self, probe: int, number: int, time: int, tid: int, given: Given) -> None:
+        call = self._ends("mmap", probe, tid)
+        if call is not None:
+            self._step_ends(_DUP_MMAP, time - call.begin, given["ret"])
+
+    def _vma_enter(self, probe: int, number: int, time: int, tid: int, given: Given) -> None:
+        self._begins("vma", probe, tid, Call(probe, time))
+
+    def _vma_exit(self, probe: int, step: int, time: int, tid: int, given: Given) -> None:
+        call = self._ends("vma", probe, tid)
+        if call is not None:
+            self._step_ends(step, time - call.begin, given["ret"])
+
+    def _step_ends(self, step: int, ns: int, returned: int) -> None:
+        self._timed("forks", step, "calls", ns)
+        self._failed(step, returned)
+
+    def _clone_enter(self, probe: int, number: int, time: int, tid: int, given: Given) -> None:
+        # Nothing but anon_vma_fork() is inside of a VMA's copy and calls it.
+        cloner = _BY_FORK if tid in self.open["vma"] else _BY_OTHERS
+        call = Call(probe, time, cloner, known=self._is_met(tid))
+        self._begins("clone", probe, tid, call)
+
+    def _clone_exit(self, probe: int, number: int, time: int, tid: int, given: Given) -> None:
+        call = self._ends("clone", probe, tid)
+        if call is not None:
+            self._timed("clones", call.number, "calls", time - call.begin)
+            self._failed(_CLONE, given["ret"])
