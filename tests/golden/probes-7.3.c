@@ -1173,18 +1173,27 @@ int fentry_folio_move_anon_rmap(u64 *ctx)
 int calibrate_enter(u64 *ctx)
 {
 	struct args a = { .probe = 0 };
-	a.folio = a.rwc = bpf_get_current_task();
+	u64 task = bpf_get_current_task();
+	a.folio = task;
+	asm volatile("" : "+r"(task));
+	a.rwc = task;
 	return walk_enter(&a, KIND_ANON);
 }
 int calibrate_step(u64 *ctx)
 {
 	struct args a = { .probe = 0 };
-	a.folio = a.rwc = bpf_get_current_task();
+	u64 task = bpf_get_current_task();
+	a.folio = task;
+	asm volatile("" : "+r"(task));
+	a.rwc = task;
 	return step(&a);
 }
 int calibrate_exit(u64 *ctx)
 {
 	struct args a = { .probe = 0 };
-	a.folio = a.rwc = bpf_get_current_task();
+	u64 task = bpf_get_current_task();
+	a.folio = task;
+	asm volatile("" : "+r"(task));
+	a.rwc = task;
 	return walk_exit(&a, KIND_ANON);
 }
