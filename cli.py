@@ -182,6 +182,14 @@ def export(
         bool, typer.Option("--check", help="Hold events against the model, 2 s of each minute.")
     ] = False,
     backend: BackendChoice = Backend.AUTO,
+    max_overhead: Annotated[
+        str,
+        typer.Option(
+            "--max-overhead",
+            metavar="PERCENT|off",
+            help="Count VMAs of fewer walks, or none, where the probes take more of the CPUs.",
+        ),
+    ] = "1%",
 ) -> None:
     """Serve the figures to Prometheus until SIGTERM or Ctrl-C."""
     from .exporters import live as live_exporter
@@ -189,7 +197,9 @@ def export(
 
     address = listen_address or web.DEFAULT_ADDRESS
     if replay is None:
-        asked = live_exporter.Request(address, str(loader or ""), steps, check, backend)
+        asked = live_exporter.Request(
+            address, str(loader or ""), steps, check, backend, max_overhead
+        )
         live_exporter.become(asked)
         return
     if loader is not None or check:

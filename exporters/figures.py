@@ -7,8 +7,10 @@ of the metric's labels, and the value. A table is summed over the keys that are 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Protocol
 
 from ..collectors.histograms import Bound
@@ -44,6 +46,10 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "events": ("event",),
     "runs": ("probe",),
     "model": ("rule",),
+    "sampling": (),
+    "overhead": (),
+    "overhead.states": ("state",),
+    "overhead.costs": ("program",),
     "stray_steps": (),
     "quiet": (),
 }
@@ -74,7 +80,8 @@ class Buckets:
 
     def cumulative(self, slots: Sequence[int]) -> tuple[int, ...]:
         """Return how many values do not exceed each limit, and last how many there are."""
-        return (*(sum(slots[: slot + 1]) for slot in self.slots), sum(slots))
+        below = list(itertools.accumulate(slots))
+        return (*(below[slot] for slot in self.slots), below[-1])
 
 
 DURATIONS = Buckets(
@@ -124,9 +131,12 @@ class Each:
     def rows(self, sample: Sample, labels: Sequence[str]) -> Iterator[Row]:
         """Yield a row per combination of labels."""
         wanted = {labels.index(name): value for name, value in self.where.items()}
+        path = _path(self.value)
         for key, entries in _grouped(sample, self.table, labels).items():
-            found = _sum(_member(entry, self.value) for entry in entries)
-            if found is not None and all(key[at] == value for at, value in wanted.items()):
+            if wanted and any(key[at] != value for at, value in wanted.items()):
+                continue
+            found = _sum([_member(entry, path) for entry in entries])
+            if found is not None:
                 yield key, found / self.unit
 
 
@@ -157,10 +167,13 @@ class Slots:
         """Yield a row per combination of labels."""
         for key, entries in _grouped(sample, self.table, labels).items():
             found = [getattr(entry, self.slots) for entry in entries]
-            total = _sum(_member(entry, self.total) for entry in entries)
+            total = _sum([getattr(entry, self.total) for entry in entries])
             if None in found or total is None:
                 continue
-            counts = self.buckets.cumulative([sum(slot) for slot in zip(*found, strict=True)])
+            slots = (
+                found[0] if len(found) == 1 else [sum(slot) for slot in zip(*found, strict=True)]
+            )
+            counts = self.buckets.cumulative(slots)
             yield key, Histogram(self.buckets, counts, total / self.buckets.unit)
 
 
@@ -189,6 +202,11 @@ class Build:
 
 def _grouped(sample: Sample, table: str, labels: Sequence[str]) -> dict[tuple[str, ...], list[Any]]:
     """Return the entries of a table by the values of `labels`, a part of its keys."""
+    if KEYS[table] == labels:  # as a rule: nothing is summed
+        return {
+            key if isinstance(key, tuple) else (key,): [entry]
+            for key, entry in _table(sample, table).items()
+        }
     places = [KEYS[table].index(label) for label in labels]
     found: dict[tuple[str, ...], list[Any]] = {}
     for key, entry in _table(sample, table).items():
@@ -206,17 +224,23 @@ def _table(sample: Sample, name: str) -> Mapping[Any, Any]:
     return {} if found is None else {(): found}
 
 
-def _member(entry: Any, path: str) -> int | None:
-    """Return a member, such as `ns`, or `stats.nr_dirty`; the sum where it is a mapping."""
+@cache
+def _path(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, text.split(".")))
+
+
+def _member(entry: Any, path: tuple[str, ...]) -> float | None:
+    """Return a member, such as `ns`, or `stats`, `nr_dirty`; the sum where it is a mapping."""
     found = entry
-    for name in filter(None, path.split(".")):
+    for name in path:
         if found is None:
             return None
         found = found[name] if isinstance(found, Mapping) else getattr(found, name)
     return sum(found.values()) if isinstance(found, Mapping) else found
 
 
-def _sum(values: Iterator[int | None]) -> int | None:
+def _sum(values: list[float | None]) -> float | None:
     """Return the sum; None where a part of it is not known."""
-    found = list(values)
-    return sum(value for value in found if value is not None) if None not in found else None
+    if len(values) == 1:
+        return values[0]
+    return sum(value for value in values if value is not None) if None not in values else None

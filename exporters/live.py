@@ -11,13 +11,15 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import errors
 from ..probes import backend as backends
-from ..probes import catalogue, service, session
+from ..probes import catalogue, governed, service, session
 from ..probes.backend import Attached, Backend
+from ..probes.governed import Governed
 from ..probes.sample import Sample
 from . import web
 
@@ -31,12 +33,17 @@ _TRIES = 2
 """A scrape does not wait for a moment at which nothing moves: there may be none for minutes."""
 
 
+MAX_OVERHEAD = "1%"
+"""Of the time of all CPUs; as estimated, see `probes/governed.py`."""
+
+
 @dataclass(frozen=True)
 class Request:
     """
     An exporter of this kernel. ``loader``: the path at which one listens, "" for none. ``steps``:
     with the probes that see what walks look at. ``check``: events are held against the model.
-    ``backend``: what attaches the probes.
+    ``backend``: what attaches the probes. ``max_overhead``: the share of the CPUs that they may
+    take, or "off".
     """
 
     address: str
@@ -44,12 +51,14 @@ class Request:
     steps: bool = False
     check: bool = False
     backend: Backend = Backend.AUTO
+    max_overhead: str = MAX_OVERHEAD
 
 
 def become(request: Request) -> None:
     """Replace this process by an exporter of this kernel."""
+    governed.bound(request.max_overhead)  # here: what is wrong with it is said at once
     asked = ("steps" if request.steps else "", "check" if request.check else "")
-    told = (request.address, request.loader, *asked, request.backend)
+    told = (request.address, request.loader, *asked, request.backend, request.max_overhead)
     # -P: nothing is imported from the folder that this happens to be started in.
     command = [sys.executable, "-P", "-m", __name__, *told, *sys.argv[1:]]
     try:
@@ -66,20 +75,39 @@ def run(request: Request) -> None:
 
 
 def _attached(request: Request) -> Callable[[], Sample]:
-    attached: Attached
+    bound = governed.bound(request.max_overhead)
     pages = _CHECK_PAGES if request.check else session.RING_PAGES
-    wanted = session.Request(probes=catalogue.names(request.steps), ring_pages=pages)
-    if request.loader:
-        attached = service.connect(wanted, Path(request.loader))
-    else:
-        attached = backends.start(wanted, request.backend, _say)
+    wanted = session.Request(
+        catalogue.names(request.steps), ring_pages=pages, calibrate=bound is not None
+    )
+    again = partial(service.connect, wanted, Path(request.loader)) if request.loader else None
+    attached: Attached = again() if again else backends.start(wanted, request.backend, _say)
     beside = _beside(attached) if request.check else None
     if not request.loader:
         session.drop_privileges()
+    if beside is not None:
+        beside.start()
+        again = None  # the check goes on with the session that it has
+    governor = _governor(attached, bound, again)
+    latest = attached.sample if beside is None else beside.sample
+    if governor is None:
+        return lambda: latest(_TRIES)
+    governor.start()
     if beside is None:
-        return lambda: attached.sample(_TRIES)
-    beside.start()
-    return lambda: beside.sample(_TRIES)
+        return lambda: governor.sample(_TRIES)
+    return lambda: governor.told(latest(_TRIES))
+
+
+def _governor(
+    attached: Attached, bound: float | None, again: Callable[[], session.Session] | None
+) -> Governed | None:
+    """Return what keeps `attached` below a bound; None where that is not wanted or possible."""
+    if bound is None:
+        return None
+    if not isinstance(attached, session.Session):
+        _say("events of tracefs have no bound; --max-overhead is for programs")
+        return None
+    return Governed(attached, bound, _say, again)
 
 
 def _beside(attached: Attached) -> Beside:
@@ -93,6 +121,6 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    _, _address, _loader, _steps, _check, _backend, *_typed = sys.argv
-    _request = Request(_address, _loader, bool(_steps), bool(_check), Backend(_backend))
+    _, _address, _loader, _steps, _check, _backend, _bound, *_typed = sys.argv
+    _request = Request(_address, _loader, bool(_steps), bool(_check), Backend(_backend), _bound)
     errors.door(lambda: run(_request), _typed)

@@ -7,18 +7,15 @@ one prefix, base units, `_total` for what only grows.
 
 from __future__ import annotations
 
-from .. import __version__
-from . import fork, memory
+from . import fork, memory, own
 from .figures import (
     COUNTS,
     DURATIONS,
-    Attachments,
-    Build,
     Each,
     Slots,
     Split,
 )
-from .metric import COUNTER, GAUGE, HISTOGRAM, Metric
+from .metric import COUNTER, HISTOGRAM, Metric
 
 _WALKS = "rmap_walk_anon, rmap_walk_file, rmap_walk_ksm in mm/rmap.c and mm/ksm.c"
 _BATCH = "shrink_folio_list (shrink_page_list) and its struct reclaim_stat"
@@ -50,7 +47,8 @@ WALKS = (
         "rmapwatch_walk_vmas",
         HISTOGRAM,
         ("op", "kind"),
-        "VMAs that a walk entered, of walks for which all callbacks are watched.",
+        "VMAs that a walk entered, of walks for which all callbacks are watched and, where the "
+        "governor samples, that it takes; how many it takes is rmapwatch_step_sampling_ratio.",
         "calls of rwc->rmap_one",
         Slots("walks", "vmas_slots", "vmas", COUNTS),
         "Walks",
@@ -70,7 +68,8 @@ WALKS = (
         "rmapwatch_walk_vmas_looked_at_total",
         COUNTER,
         ("op", "kind"),
-        "VMAs that walks looked at, of use or not; only where --steps asked for it.",
+        "VMAs that walks looked at, of use or not; only where --steps asked for it, and of the "
+        "walks that the governor takes: rmapwatch_step_sampling_ratio.",
         "anon_vma_interval_tree_iter_first, _next (anon_rmap_tree_iter_first, _next)",
         Each("walks", "looked_at"),
         "Walks",
@@ -228,161 +227,6 @@ RECLAIM = (
     ),
 )
 
-PROBES = (
-    Metric(
-        "rmapwatch_probe_attached",
-        GAUGE,
-        ("probe", "symbol", "mechanism", "reason"),
-        "1 where the probe is attached, 0 where it is not, with the reason.",
-        "",
-        Attachments(),
-        "Probes",
-        "Probes attached",
-    ),
-    Metric(
-        "rmapwatch_probe_entries_total",
-        COUNTER,
-        ("probe",),
-        "Calls of the probed function that began; entries = exits + in flight + missed.",
-        "",
-        Each("accounts", "entries"),
-        "Probes",
-        "Calls that began",
-    ),
-    Metric(
-        "rmapwatch_probe_exits_total",
-        COUNTER,
-        ("probe",),
-        "Calls of the probed function that were followed to their end.",
-        "",
-        Each("accounts", "exits"),
-        "Probes",
-        "Calls that ended",
-    ),
-    Metric(
-        "rmapwatch_probe_in_flight",
-        GAUGE,
-        ("probe",),
-        "Calls of the probed function that began and are not over.",
-        "",
-        Each("accounts", "in_flight"),
-        "Probes",
-        "Calls in flight",
-    ),
-    Metric(
-        "rmapwatch_probe_missed_total",
-        COUNTER,
-        ("probe", "reason"),
-        "Calls that could not be followed: their slot was taken (collided), the kernel did not "
-        "report their exit (stale), or it ran no program for them (recursion).",
-        "fdinfo of the program for recursion",
-        Split("accounts", {"collided": "collided", "stale": "stale", "recursion": "recursion"}),
-        "Probes",
-        "Calls missed",
-    ),
-    Metric(
-        "rmapwatch_probe_unmatched_total",
-        COUNTER,
-        ("probe",),
-        "Exits without a known entry, such as of calls begun before the probes were there.",
-        "",
-        Each("accounts", "unmatched"),
-        "Probes",
-        "Exits without an entry",
-    ),
-    Metric(
-        "rmapwatch_probe_runs_total",
-        COUNTER,
-        ("probe",),
-        "Runs of the probe's programs, counted while sysctl kernel.bpf_stats_enabled is 1.",
-        "fdinfo of the program",
-        Each("runs", "runs"),
-        "Probes",
-        "Runs of programs",
-    ),
-    Metric(
-        "rmapwatch_probe_run_seconds_total",
-        COUNTER,
-        ("probe",),
-        "Time in the probe's programs, without what it takes to call them; "
-        "counted while sysctl kernel.bpf_stats_enabled is 1.",
-        "fdinfo of the program",
-        Each("runs", "ns", unit=10**9),
-        "Probes",
-        "Time in programs",
-    ),
-    Metric(
-        "rmapwatch_stray_steps_total",
-        COUNTER,
-        (),
-        "VMAs entered outside of any walk that is known.",
-        "",
-        Each("stray_steps"),
-        "Probes",
-        "Steps outside of a walk",
-    ),
-    Metric(
-        "rmapwatch_events_produced_total",
-        COUNTER,
-        ("event",),
-        "Events that the probes made; the exporter asks for none but with --check.",
-        "",
-        Each("events", "produced"),
-        "Probes",
-        "Events produced",
-    ),
-    Metric(
-        "rmapwatch_events_lost_total",
-        COUNTER,
-        ("event",),
-        "Events for which the ring had no room.",
-        "",
-        Each("events", "lost"),
-        "Probes",
-        "Events lost",
-    ),
-    Metric(
-        "rmapwatch_sample_quiet",
-        GAUGE,
-        (),
-        "1 where nothing moved while these figures were read, so that accounts balance exactly.",
-        "",
-        Each("quiet"),
-        "Probes",
-        "Quiet samples",
-    ),
-    Metric(
-        "rmapwatch_build_info",
-        GAUGE,
-        ("version", "kernel", "backend"),
-        "1, labelled with the version of rmapwatch, the kernel and the backend.",
-        "",
-        Build(__version__),
-        "Probes",
-        "Version",
-    ),
-    Metric(
-        "rmapwatch_model_checks_total",
-        COUNTER,
-        ("rule",),
-        "Times that a rule of the reference model was held against events; only with --check.",
-        "",
-        Each("model", "checks"),
-        "Model",
-        "Rules held",
-    ),
-    Metric(
-        "rmapwatch_model_mismatches_total",
-        COUNTER,
-        ("rule",),
-        "Events that are not what the reference model says, nor explained; only with --check.",
-        "",
-        Each("model", "mismatches"),
-        "Model",
-        "Mismatches with the model",
-    ),
-)
-
 METRICS: tuple[Metric, ...] = (
     *WALKS,
     *REFERENCES,
@@ -393,5 +237,5 @@ METRICS: tuple[Metric, ...] = (
     *memory.LOCKS,
     *fork.FORKS,
     *fork.COW,
-    *PROBES,
+    *own.PROBES,
 )

@@ -7,6 +7,7 @@ proxy goes in front of it.
 
 from __future__ import annotations
 
+import gc
 import html
 import signal
 import socket
@@ -122,6 +123,7 @@ def run(text: str, start: Callable[[], Callable[[], Sample]]) -> None:
 def serve(server: WSGIServer, latest: Callable[[], Sample]) -> None:
     """Answer scrapes with what `latest` returns until SIGTERM or SIGINT."""
     server.set_app(application(latest))
+    gc.freeze()  # what is there by now stays, and need not be looked at again and again
     with _held_back((signal.SIGTERM, signal.SIGINT)) as ended:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         ended()

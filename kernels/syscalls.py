@@ -17,6 +17,7 @@ import os
 import platform
 import resource
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 FENTRY, FEXIT, KPROBE, KRETPROBE, TRACEPOINT = (
@@ -28,7 +29,7 @@ FENTRY, FEXIT, KPROBE, KRETPROBE, TRACEPOINT = (
 )
 
 _NR_BPF, _NR_PERF_EVENT_OPEN = 321, 298
-_MAP_CREATE, _PROG_LOAD, _RAW_TRACEPOINT_OPEN = 0, 5, 17
+_MAP_CREATE, _PROG_LOAD, _PROG_TEST_RUN, _RAW_TRACEPOINT_OPEN = 0, 5, 10, 17
 _PROG_TYPE = {FENTRY: 26, FEXIT: 26, KPROBE: 2, KRETPROBE: 2, TRACEPOINT: 5}
 _ATTACH_TYPE = {FENTRY: 24, FEXIT: 25}
 _PERF_TYPE_TRACEPOINT = 2
@@ -37,6 +38,7 @@ _PERF_CLOEXEC = 8
 _KPROBE_PMU = Path("/sys/bus/event_source/devices/kprobe")
 _LICENSE = b"Dual BSD/GPL\0"
 _LOG_SIZE = 1 << 16
+_TEST_ATTR_SIZE = 72
 
 # mov r0, 0; exit
 EMPTY_PROGRAM = struct.pack("<BBhi", 0xB7, 0, 0, 0) + struct.pack("<BBhi", 0x95, 0, 0, 0)
@@ -121,6 +123,22 @@ def load(instructions: bytes, mechanism: str, name: str, btf_id: int = 0) -> int
             raise RefusedError(
                 refused.errno or 0, _last_words(log.value.decode(errors="replace"))
             ) from None
+
+
+def caller_of_test_functions(program: int) -> Callable[[], None]:
+    """
+    Return what has the kernel call each of its test functions once, in order of their numbers.
+
+    `program` is loaded for one of them, and is not run unless it is attached. See
+    bpf_prog_test_run_tracing() in net/bpf/test_run.c. The call raises OSError.
+    """
+    attr = ctypes.create_string_buffer(struct.pack("<I", program), _TEST_ATTR_SIZE)
+    arguments = (ctypes.c_int(_PROG_TEST_RUN), attr, ctypes.c_uint(_TEST_ATTR_SIZE))
+
+    def call() -> None:
+        _syscall(_NR_BPF, *arguments)
+
+    return call
 
 
 def _lift_memlock() -> None:

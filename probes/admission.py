@@ -57,6 +57,8 @@ def check(request: dict[str, Any]) -> None:
     ]
     if type(pages) is not int or not 0 < pages <= MOST_RING_PAGES or pages & (pages - 1):
         wrong.append("ring_pages")
+    if type(request.get("calibrate")) is not bool:
+        wrong.append("calibrate")
     if wrong:
         raise UsageError(
             "the loader does not understand the request",

@@ -99,7 +99,7 @@ def get(text: str, functions: Iterable[str], maps: Sequence[str]) -> Compiled:
     found = _kept(path)
     if found is None:
         found = _compile(text, functions, maps)
-        _keep(path, found)
+        keep(path, found.to_json())
     return found
 
 
@@ -110,15 +110,22 @@ def _digest(text: str, bcc: Path) -> str:
 
 
 def _kept(path: Path) -> Compiled | None:
+    try:
+        return Compiled.from_json(kept(path) or "")
+    except ValueError:
+        return None
+
+
+def kept(path: Path) -> str | None:
     """Return what `path` holds; None where it is not there, or others could have written it."""
     try:
         if not (_ours(path.parent) and _ours(path)):
             return None
         text = path.read_text()
         os.utime(path)
-        return Compiled.from_json(text)
     except (OSError, ValueError):
         return None
+    return text
 
 
 def _ours(path: Path) -> bool:
@@ -127,14 +134,14 @@ def _ours(path: Path) -> bool:
     return told.st_uid == os.geteuid() and not told.st_mode & others and not path.is_symlink()
 
 
-def _keep(path: Path, compiled: Compiled) -> None:
-    """Keep it where that is possible; without, the next start compiles again."""
+def keep(path: Path, text: str) -> None:
+    """Keep a text where that is possible; without, the next start finds it out again."""
     with contextlib.suppress(OSError):
         path.parent.mkdir(mode=0o700, exist_ok=True)
         if not _ours(path.parent):
             return
         with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as partial:
-            partial.write(compiled.to_json())
+            partial.write(text)
         Path(partial.name).rename(path)
         newest = sorted(path.parent.iterdir(), key=lambda each: each.stat().st_mtime_ns)
         for old in newest[:-_KEPT]:

@@ -81,7 +81,7 @@ def serve(sock: socket.socket, group: str = "") -> None:
 def fulfil(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
     """Return the manifest and the descriptors for `request` (a `session.Request`, as a dict)."""
     from rmapwatch.kernels.read import addresses
-    from rmapwatch.probes import catalogue, compiled, resolve, source
+    from rmapwatch.probes import calibrate, catalogue, compiled, resolve, source
 
     headers_present()
     btf, facts = kernel()
@@ -100,10 +100,14 @@ def fulfil(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
         for mechanism in candidate.mechanisms
     ]
     text = source.c_source(candidates, facts, build)
-    ready = compiled.get(text, programs, source.MAPS)
+    ready = compiled.get(text, (*programs, *source.CALIBRATE), source.MAPS)
+    wanted = (*facts.functions, *calibrate.TEST_FUNCTIONS)
+    btf_ids = {name: p.btf_id for name, p in btf.functions(wanted).items()}
+    cost = None
+    if request["calibrate"]:
+        cost = calibrate.cost(ready, btf_ids, lambda: _maps(ready.maps, 1))
     maps = _maps(ready.maps, request["ring_pages"])
     _ask_for_events(maps["control"], request["events"])
-    btf_ids = {name: p.btf_id for name, p in btf.functions(facts.functions).items()}
     for candidate in candidates:
         _attach(candidate, lambda name: ready.linked(name, maps), btf_ids, attached)
     if not attached.rows:
@@ -116,6 +120,7 @@ def fulfil(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
         "maps": {name: attached.keep(fd) for name, fd in maps.items()},
         "possible_cpus": build.possible_cpus,
         "backend": "bcc",
+        "cost": cost and asdict(cost),
     }, attached.fds
 
 

@@ -269,6 +269,23 @@ class RuleCounts:
 
 
 @dataclass(frozen=True)
+class Overhead:
+    """
+    What the probes cost, and what is done about it.
+
+    ``share``: of the time of all CPUs, as estimated at the last look; None before the first.
+    ``bound``: what it should not exceed. ``states``: 1 for the state of `probes.governor` that is,
+    0 for the others. ``costs``: ns of the programs of a walk (call), of a VMA (step), and of a VMA
+    that is not counted (skipped), as measured; empty where they are assumed.
+    """
+
+    bound: float
+    share: float | None
+    states: Mapping[str, int]
+    costs: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Sample:
     """
     One reading of the kernel's cumulative state.
@@ -285,6 +302,8 @@ class Sample:
     ``model``: by rule, empty where no check goes on beside. Summed from events, empty where nobody
     follows them: ``maps`` by (kind, id), the id "" for those that are not told apart; ``payers`` by
     (command, reclaimer, cgroup that is reclaimed), the last two "" outside of reclaim.
+    ``sampling``: the share of walks whose VMAs are counted now, taken by chance; None where no
+    program does that. ``overhead``: None where no governor is at work.
     """
 
     time_ns: int
@@ -315,3 +334,5 @@ class Sample:
     model: Mapping[str, RuleCounts] = field(default_factory=dict)
     maps: Mapping[tuple[str, str], MapCounts] = field(default_factory=dict)
     payers: Mapping[tuple[str, str, str], PayerCounts] = field(default_factory=dict)
+    sampling: float | None = None
+    overhead: Overhead | None = None

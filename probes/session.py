@@ -13,15 +13,18 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import errors
 from ..kernels.facts import KernelFacts
-from . import catalogue, decode, events, needs, readout, source, state, wire
+from . import catalogue, decode, events, needs, readout, source, state, steps, wire
+from .cost import Cost, Runs
+from .fdinfo import Program, fdinfo
 from .sample import Account, Attachment, EventCounts, RunCounts, Sample
 
 if TYPE_CHECKING:
@@ -42,12 +45,14 @@ class Request:
     What the loader is asked for.
 
     ``probes``: names of probe points. ``events``: types of event that go into the ring from the
-    first call on. ``ring_pages``: the ring's size, a power of two.
+    first call on. ``ring_pages``: the ring's size, a power of two. ``calibrate``: tell what
+    programs cost on this machine.
     """
 
     probes: tuple[str, ...] = catalogue.names()
     events: tuple[str, ...] = ()
     ring_pages: int = RING_PAGES
+    calibrate: bool = False
 
 
 def start(request: Request, python: str = DISTRIBUTION_PYTHON) -> Session:
@@ -117,6 +122,13 @@ def _loader_gone(loader: subprocess.Popen[bytes]) -> errors.RmapwatchError:
     )
 
 
+class _Counted(NamedTuple):
+    """The state of all CPUs as it is in memory, and by probe calls skipped per program."""
+
+    state: bytes
+    skipped: dict[str, list[int | None]]
+
+
 @dataclass(frozen=True)
 class _Reading:
     """
@@ -160,28 +172,41 @@ class Session:
         self._probes: list[str] = manifest["probes"]
         self._layout = source.layout(self._probes)
         self._cpus: int = manifest["possible_cpus"]
-        self._links = [fds[place] for row in manifest["attached"] for place in row["links"]]
+        self.cost = None if manifest["cost"] is None else Cost(**manifest["cost"])
+        self._links = {
+            row["probe"]: [fds[place] for place in row["links"]] for row in manifest["attached"]
+        }
         self._programs = {
-            row["probe"]: [_Program(fds[place]) for place in row["programs"]]
+            row["probe"]: [Program(fds[place]) for place in row["programs"]]
             for row in manifest["attached"]
         }
         maps = {name: fds[place] for name, place in manifest["maps"].items()}
         self._state = self._map(maps["state"], "cpu_state")
         self._work = self._map(maps["work"], "work")
-        self._control = self._map(maps["control"], "control")
-        self._steps = source.steps_watched([a.symbol for a in self.attached], self.facts)
-        self._control[self._layout.find("control", "steps")[0]] = self._steps
-        looks = source.looks_watched(a.probe for a in self.attached)
-        self._control[self._layout.find("control", "looks")[0]] = looks
-        self._watched = decode.Watched(self._steps, looks, {a.probe for a in self.attached})
+        self._areas = steps.Areas(
+            self._probes,
+            self._layout,
+            self._state,
+            self._work,
+            self._map(maps["control"], "control"),
+        )
+        symbols = [row.symbol for row in self.attached]
+        watched = source.steps_watched(symbols, self.facts)
+        looks = source.looks_watched(row.probe for row in self.attached)
+        steps.watch(self._areas, watched, looks)
+        self._watched = decode.Watched(watched, looks, {row.probe for row in self.attached})
+        pairs = {point.name for point in catalogue.POINTS if point.entry and point.exit}
+        self._pairs = [n for n, probe in enumerate(self._probes) if probe in pairs]
+        self._sampling = 1.0 if any(row.probe in steps.PROBES for row in self.attached) else None
         self._received = dict.fromkeys(events.EVENTS, 0)
         self._start: _Reading | None = None
+        self._turn = threading.Lock()
         self.ring_fd = maps["events"]
-        self.ring_size = _fdinfo(self.ring_fd)["max_entries"]
+        self.ring_size = fdinfo(self.ring_fd)["max_entries"]
 
     def _map(self, fd: int, struct: str) -> memoryview:
         """Map an array map; check that its values are what this side believes them to be."""
-        expected, info = self._layout.words(struct) * 8, _fdinfo(fd)
+        expected, info = self._layout.words(struct) * 8, fdinfo(fd)
         if info["value_size"] != expected:
             raise errors.RmapwatchError(
                 "the loader and the reader disagree",
@@ -195,7 +220,7 @@ class Session:
 
     def want_events(self, names: Sequence[str]) -> None:
         """Have the probes put events of these types, and no others, into the ring."""
-        self._control[self._layout.find("control", "events")[0]] = events.mask(names)
+        self._areas.set("events", events.mask(names))
 
     def restart(self) -> None:
         """
@@ -203,7 +228,7 @@ class Session:
         nothing is; the ring must have been drained.
         """
         self._start = None
-        self._start = self._read()
+        self._start = self._read()[1]
         self._received = dict.fromkeys(events.EVENTS, 0)
 
     def ring(self) -> Ring:
@@ -217,44 +242,84 @@ class Session:
         self._received[event] += count
 
     def close(self) -> None:
-        """Detach everything."""
-        for link in self._links:
-            os.close(link)
-        self._links.clear()
+        """Detach everything, and let go of it."""
+        self._detach(list(self._links))
+        if self.ring_fd >= 0:
+            os.close(self.ring_fd)
+        self.ring_fd = -1
+
+    def _detach(self, probes: Iterable[str]) -> None:
+        for probe in probes:
+            for link in self._links.pop(probe, ()):
+                os.close(link)
+            for program in self._programs.pop(probe, ()):
+                program.close()
+
+    def runs(self) -> Runs:
+        """Return how often programs have run so far."""
+        return steps.runs(self._areas)
+
+    def sample_steps(self, one_in: int) -> None:
+        """Count the VMAs of one in so many walks, a power of two, taken by chance."""
+        steps.sample(self._areas, one_in)
+        self._sampling = None if self._sampling is None else 1 / one_in
+
+    def shed_steps(self) -> None:
+        """Detach what sees single VMAs; from now on no walk tells how many it entered."""
+        steps.forget(self._areas)
+        shed = [row.probe for row in self.attached if row.probe in steps.PROBES]
+        with self._turn:
+            self._detach(shed)
+            self.attached = tuple(row for row in self.attached if row.probe not in shed)
+            self.unavailable = {**self.unavailable, **dict.fromkeys(shed, steps.SHED)}
+            self._watched = decode.Watched(0, 0, {row.probe for row in self.attached})
+            self._sampling = 0.0 if shed else None
 
     def sample(self, tries: int = QUIET_TRIES) -> Sample:
         """Return what has been counted; quiet where two in a row of 1 + `tries` were the same."""
-        before = self._read()
-        for _ in range(tries):
-            after = self._read()
-            if after == before:
-                return self._sample(after, quiet=True)
-            before = after
-        return self._sample(before, quiet=False)
+        with self._turn:
+            counted, reading = self._read()
+            for _ in range(tries):
+                if self._counted() == counted:
+                    return self._sample(reading, quiet=True)
+                counted, reading = self._read()
+            return self._sample(reading, quiet=False)
 
-    def _read(self) -> _Reading:
-        words = self._layout.words("cpu_state")
-        per_cpu = (self._state[cpu * words : (cpu + 1) * words] for cpu in range(self._cpus))
-        total = tuple(map(sum, zip(*per_cpu, strict=True)))
+    def _counted(self) -> _Counted:
+        size = 8 * self._cpus * self._layout.words("cpu_state")
         skipped = {
             probe: [program.recursion_misses() for program in programs]
             for probe, programs in self._programs.items()
         }
-        reading = _Reading(total, *self._in_flight(), skipped)
-        return reading if self._start is None else reading.since(self._start)
+        return _Counted(bytes(self._state.cast("B")[:size]), skipped)
 
-    def _in_flight(self) -> tuple[dict[str, int], dict[str, int]]:
+    def _read(self) -> tuple[_Counted, _Reading]:
+        counted = self._counted()
+        words = state.summed(counted.state, self._cpus)
+        reading = _Reading(words, *self._in_flight(words), counted.skipped)
+        return counted, reading if self._start is None else reading.since(self._start)
+
+    def _all_over(self, words: Sequence[int]) -> bool:
+        """Return whether no call is under way: each that began has ended or is known as missed."""
+        block = state.Block(self._layout, "cpu_state", words)
+        accounts = (block.inner("accounts", number) for number in self._pairs)
+        return all(
+            each["entries"] == each["exits"] + each["collided"] + each["stale"] for each in accounts
+        )
+
+    def _in_flight(self, words: Sequence[int]) -> tuple[dict[str, int], dict[str, int]]:
         """Return by probe the calls in flight, and those that a thread that is gone left behind."""
-        words = self._layout.words("work")
         alive, gone = dict.fromkeys(self._probes, 0), dict.fromkeys(self._probes, 0)
+        if self._all_over(words):
+            return alive, gone
+        size = self._layout.words("work")
         for section in state.SECTIONS:
             owner = self._layout.find("work", f"{section}_owner")[0]
             probe = self._layout.find("work", f"{section}_probe")[0]
-            owners = self._work[owner::words]
-            for slot, tid in enumerate(owners.tolist() if any(owners) else ()):
+            for slot, tid in enumerate(self._work[owner::size].tolist()):
                 if tid:
                     counts = alive if Path(f"/proc/{tid}").exists() else gone
-                    counts[self._probes[self._work[slot * words + probe]]] += 1
+                    counts[self._probes[self._work[slot * size + probe]]] += 1
         return alive, gone
 
     def _sample(self, reading: _Reading, quiet: bool) -> Sample:
@@ -271,6 +336,7 @@ class Session:
             **readout.counts(block, self._watched, self.facts),
             events=self._events(block),
             runs=self._runs(),
+            sampling=self._sampling,
         )
 
     def _account(self, block: state.Block, probe: str, reading: _Reading) -> Account:
@@ -320,34 +386,6 @@ class Session:
             name: EventCounts(produced[n], lost[n], self._received[name])
             for n, name in enumerate(events.EVENTS)
         }
-
-
-def _fdinfo(fd: int) -> dict[str, int]:
-    """Return the numbers that the kernel tells of a descriptor."""
-    return _numbers(Path(f"/proc/self/fdinfo/{fd}").read_bytes())
-
-
-def _numbers(fdinfo: bytes) -> dict[str, int]:
-    pairs = (line.split() for line in fdinfo.decode().splitlines())
-    return {p[0].rstrip(":"): int(p[1]) for p in pairs if len(p) == 2 and p[1].isdecimal()}
-
-
-class _Program:
-    """A loaded program's own counters, read from its descriptor's fdinfo."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        # Opened now: after privileges are dropped it could not be.
-        self._info = Path(f"/proc/self/fdinfo/{fd}").open("rb", buffering=0)  # noqa: SIM115
-
-    def recursion_misses(self) -> int | None:
-        """Return how often the kernel skipped it on re-entry; None where it does not say."""
-        return self.counters().get("recursion_misses")
-
-    def counters(self) -> dict[str, int]:
-        """Return all that the kernel counts of it; what a kernel does not say is not there."""
-        self._info.seek(0)
-        return _numbers(self._info.read(4096))
 
 
 def drop_privileges() -> None:

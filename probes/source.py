@@ -86,6 +86,10 @@ HANDLERS = (
 )
 """The texts in `bpf/`, in the order in which each finds what it needs of those before it."""
 
+CALIBRATE = ("calibrate_enter", "calibrate_step", "calibrate_exit")
+CALIBRATE_ENTER, CALIBRATE_STEP, CALIBRATE_EXIT = CALIBRATE
+"""Programs of a walk of which nothing but the cost is looked at, whatever they are attached to."""
+
 _ABSENT = -1
 
 
@@ -120,6 +124,7 @@ def c_source(candidates: Sequence[Candidate], facts: KernelFacts, build: Build) 
     ]
     for number, candidate in enumerate(candidates):
         lines += _stubs(number, candidate, facts)
+    lines += _calibration()
     return "\n".join(lines) + "\n"
 
 
@@ -299,6 +304,25 @@ def _stubs(number: int, candidate: Candidate, facts: KernelFacts) -> Iterator[st
         yield from _stub(number, candidate, entry, candidate.point.entry, facts)
     if candidate.point.exit:
         yield from _stub(number, candidate, exit_, candidate.point.exit, facts)
+
+
+def _calibration() -> Iterator[str]:
+    """Yield the handlers of a walk once more; the running task is memory that can be read."""
+    calls = {
+        CALIBRATE_ENTER: "walk_enter(&a, KIND_ANON)",
+        CALIBRATE_STEP: "step(&a)",
+        CALIBRATE_EXIT: "walk_exit(&a, KIND_ANON)",
+    }
+    for name, call in calls.items():
+        yield f"int {name}(u64 *ctx)"
+        yield "{"
+        yield "\tstruct args a = { .probe = 0 };"
+        yield "\tu64 task = bpf_get_current_task();"
+        yield "\ta.folio = task;"
+        yield '\tasm volatile("" : "+r"(task));'  # for all that the compiler knows, another
+        yield "\ta.rwc = task;"
+        yield f"\treturn {call};"
+        yield "}"
 
 
 def _stub(

@@ -3,16 +3,18 @@ The state in the kernel, written by the probes and read through mmap.
 
 `cpu_state` stands once per possible CPU and only ever grows; `work` is the slot of a thread that
 is inside a walk or reclaims; `control` is written by the reader: a bit per event type that it
-wants in the ring, a bit per op whose VMAs are all counted, and one per kind of walk whose looks
-are. One table gives both the C structs
-and the places from which Python reads, so the two cannot disagree. Every field is a 64-bit word,
-or an array of such words or of other structs.
+wants in the ring, a bit per op whose VMAs are all counted, one per kind of walk whose looks are,
+and `gate`, the walks of which one is counted less one, a power of two less one. One table gives
+both the C structs and the places from which Python reads, so the two cannot disagree. Every field
+is a 64-bit word, or an array of such words or of other structs.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from .cow import OUTCOMES
 from .cow import PAGES as COW_PAGES
@@ -171,6 +173,7 @@ def structs(probes: Sequence[str]) -> dict[str, tuple[Field, ...]]:
             Field("cows", len(OUTCOMES), "call_cell"),
             Field("cow_pages", len(COW_PAGES) * len(OUTCOMES)),
             Field("stray_steps"),
+            Field("steps"),
             Field("produced", len(EVENTS)),
             Field("lost", len(EVENTS)),
         ),
@@ -184,6 +187,7 @@ def structs(probes: Sequence[str]) -> dict[str, tuple[Field, ...]]:
             Field("counted"),
             Field("mapcount"),
             Field("flags"),
+            Field("gated"),
             Field("steps"),
             Field("vmas"),
             Field("mapper"),
@@ -250,7 +254,7 @@ def structs(probes: Sequence[str]) -> dict[str, tuple[Field, ...]]:
             Field("cow_moved"),
             Field("cow_start"),
         ),
-        "control": (Field("events"), Field("steps"), Field("looks")),
+        "control": (Field("events"), Field("steps"), Field("looks"), Field("gate")),
     }
 
 
@@ -262,19 +266,32 @@ class Layout:
 
     def words(self, struct: str) -> int:
         """Return the size of `struct` in words."""
-        return sum(self._span(member) for member in self.structs[struct])
+        return self._sizes[struct]
+
+    @cached_property
+    def _sizes(self) -> dict[str, int]:
+        sizes: dict[str, int] = {}
+        for (
+            struct,
+            members,
+        ) in self.structs.items():  # a struct comes after those that it is made of
+            sizes[struct] = sum(m.count * (sizes[m.struct] if m.struct else 1) for m in members)
+        return sizes
 
     def _span(self, member: Field) -> int:
         return member.count * (self.words(member.struct) if member.struct else 1)
 
     def find(self, struct: str, name: str) -> tuple[int, Field]:
         """Return where member `name` starts in `struct`, in words, and the member."""
-        at = 0
-        for member in self.structs[struct]:
-            if member.name == name:
-                return at, member
-            at += self._span(member)
-        raise KeyError(f"{struct}.{name}")
+        return self._places[struct][name]
+
+    @cached_property
+    def _places(self) -> dict[str, dict[str, tuple[int, Field]]]:
+        places: dict[str, dict[str, tuple[int, Field]]] = {}
+        for struct, members in self.structs.items():
+            starts = itertools.accumulate(map(self._span, members), initial=0)
+            places[struct] = {m.name: (at, m) for m, at in zip(members, starts, strict=False)}
+        return places
 
     def c_text(self) -> Iterator[str]:
         """Yield the C definitions."""
@@ -285,6 +302,19 @@ class Layout:
                 array = f"[{member.count}]" if member.count > 1 or member.struct else ""
                 yield f"\t{ctype} {member.name}{array};"
             yield "};"
+
+
+def summed(memory: bytes, cpus: int) -> tuple[int, ...]:
+    """
+    Return the words of as many blocks of equal size, added up.
+
+    As one number each, so that it takes no longer for a word than a processor takes: counts are
+    far from running over into the next word.
+    """
+    size = len(memory) // cpus
+    blocks = (memory[at : at + size] for at in range(0, len(memory), size))
+    total = sum(int.from_bytes(block, "little") for block in blocks)
+    return tuple(memoryview(total.to_bytes(size, "little")).cast("Q"))
 
 
 class Block:

@@ -154,6 +154,18 @@ static inline bool looks_watched(u32 kind)
 	return c && (c->looks & (1ULL << kind));
 }
 
+/*
+ * Whether the VMAs of a walk that begins now are left out, of all walks but one in gate + 1. By
+ * chance: reclaim walks in turns to reference and to unmap, and counting would take one of the two.
+ */
+static inline bool steps_gated(void)
+{
+	u32 zero = 0;
+	struct control *c = (struct control *)control.lookup(&zero);
+
+	return c && c->gate && (bpf_get_prandom_u32() & c->gate);
+}
+
 /* Bits that a value needs. */
 static inline u64 bit_length(u64 value)
 {

@@ -33,10 +33,11 @@ static inline int walk_enter(struct args *a, u32 kind)
 	w->counted = callback_count(w->op, w->arg);
 	w->mapcount = mapcount_of(a->folio);
 	w->flags = a->locked ? WALK_LOCKED : 0;
-	w->steps = steps_watched(w->op);
+	w->gated = steps_gated();
+	w->steps = !w->gated && steps_watched(w->op);
 	w->vmas = 0;
 	w->mapper = 0;
-	w->looks = looks_watched(kind);
+	w->looks = !w->gated && looks_watched(kind);
 	w->looked_at = 0;
 	w->start = bpf_ktime_get_ns();
 	return 0;
@@ -57,7 +58,7 @@ static inline int step(struct args *a)
 	struct cpu_state *st;
 
 	if (w && w->walk_owner == tid) {
-		if (!w->vmas++ && wants_event(EVENT_WALK))
+		if (!w->gated && !w->vmas++ && wants_event(EVENT_WALK))
 			w->mapper = owner_of(a->vma);
 		return 0;
 	}
@@ -75,7 +76,7 @@ static inline int look(struct args *a)
 	if (!a->ret)
 		return 0;
 	w = this_work(tid);
-	if (w && w->walk_owner == tid)
+	if (w && w->walk_owner == tid && !w->gated)
 		w->looked_at++;
 	return 0;
 }
@@ -165,7 +166,7 @@ static inline int walk_exit(struct args *a, u32 kind)
 		w->walk_owner = 0;
 		return 0;
 	}
-	op = bounded(w->op, OPS);
+	op = w->op;
 	ns = now - w->start;
 	mapcount = mapcount_of(w->folio);
 	ptes = ptes_of(w, mapcount);
@@ -175,7 +176,8 @@ static inline int walk_exit(struct args *a, u32 kind)
 	if (read_u64(w->rwc, RWC_INVALID_VMA))
 		w->flags |= WALK_FILTERED;
 
-	cell = &st->walks[kind * OPS + op];
+	/* Here, not before: verifiers forget the bound of a value that was put aside. */
+	cell = &st->walks[kind * OPS + bounded(op, OPS)];
 	cell->walks++;
 	cell->ns += ns;
 	cell->ns_slots[duration_slot(ns)]++;
@@ -187,6 +189,7 @@ static inline int walk_exit(struct args *a, u32 kind)
 	}
 	if (w->looks)
 		cell->looked_at += w->looked_at;
+	st->steps += w->vmas + w->looked_at;
 	if (ptes >= 0) {
 		cell->ptes += ptes;
 		cell->ptes_slots[count_slot(ptes)]++;

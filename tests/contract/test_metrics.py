@@ -7,7 +7,8 @@ import typing
 import pytest
 from rmapwatch.exporters.figures import KEYS, Each, Slots, Split
 from rmapwatch.exporters.metric import COUNTER, GAUGE, HISTOGRAM
-from rmapwatch.exporters.metrics import METRICS, PROBES
+from rmapwatch.exporters.metrics import METRICS
+from rmapwatch.exporters.own import PROBES
 from rmapwatch.probes import catalogue
 from rmapwatch.probes.sample import Sample
 

@@ -298,6 +298,7 @@ struct cpu_state {
 	struct call_cell cows[5];
 	u64 cow_pages[20];
 	u64 stray_steps;
+	u64 steps;
 	u64 produced[10];
 	u64 lost[10];
 };
@@ -340,6 +341,7 @@ struct work {
 	u64 counted;
 	u64 mapcount;
 	u64 flags;
+	u64 gated;
 	u64 steps;
 	u64 vmas;
 	u64 mapper;
@@ -418,6 +420,7 @@ struct control {
 	u64 events;
 	u64 steps;
 	u64 looks;
+	u64 gate;
 };
 #define EVENT_WALK 1
 struct walk_event {
@@ -1123,4 +1126,31 @@ int fentry_page_move_anon_rmap(u64 *ctx)
 {
 	struct args a = { .probe = 46 };
 	return cow_move(&a);
+}
+int calibrate_enter(u64 *ctx)
+{
+	struct args a = { .probe = 0 };
+	u64 task = bpf_get_current_task();
+	a.folio = task;
+	asm volatile("" : "+r"(task));
+	a.rwc = task;
+	return walk_enter(&a, KIND_ANON);
+}
+int calibrate_step(u64 *ctx)
+{
+	struct args a = { .probe = 0 };
+	u64 task = bpf_get_current_task();
+	a.folio = task;
+	asm volatile("" : "+r"(task));
+	a.rwc = task;
+	return step(&a);
+}
+int calibrate_exit(u64 *ctx)
+{
+	struct args a = { .probe = 0 };
+	u64 task = bpf_get_current_task();
+	a.folio = task;
+	asm volatile("" : "+r"(task));
+	a.rwc = task;
+	return walk_exit(&a, KIND_ANON);
 }

@@ -22,6 +22,8 @@ STORM = ("--children", "11", "--pages", "101", "--rounds", "12")
 NOBODY = 65534
 GROUP = "games"  # any that Debian has, and that nobody is in
 LIMIT_KB = 40 << 10
+UNBOUND = ("--max-overhead", "off")
+"""Emulated, programs take a hundred times as long, and a storm more than the governor lets pass."""
 BY_SCRAPES = {"copy_process", "anon_vma_clone", "cow"}
 """A scrape is answered by a thread of its own, with a stack of its own: of these no exact count."""
 
@@ -89,7 +91,7 @@ def held_against(attached: session.Session, url: str, storm: str) -> None:
 def test_its_counts_are_those_of_a_session_beside_it(
     attached: session.Session, storm_program: str, tmp_path: Path
 ) -> None:
-    with exporter() as (url, process):
+    with exporter(*UNBOUND) as (url, process):
         held_against(attached, url, storm_program)
         small(process.pid)
         page = get(url)
@@ -154,10 +156,47 @@ def test_nobody_exports_what_the_loader_attached(
     attached: session.Session, storm_program: str, loader: Path
 ) -> None:
     member = as_nobody(grp.getgrnam(GROUP).gr_gid)
-    with exporter("--loader", str(loader), before=member) as (url, process):
+    with exporter("--loader", str(loader), *UNBOUND, before=member) as (url, process):
         status = status_of(process.pid)
         assert set(status["Uid"].split()) == {str(NOBODY)}
         assert int(status["CapEff"], 16) == 0
         held_against(attached, url, storm_program)
         attachments = values(get(url), "rmapwatch_probe_attached")
         assert sum(attachments.values()) == len(attached.attached)
+
+
+def test_what_a_storm_sheds_comes_back_by_a_new_request(storm_program: str, loader: Path) -> None:
+    """Nobody's exporter under a bound that a storm exceeds, then left alone."""
+    member = as_nobody(grp.getgrnam(GROUP).gr_gid)
+    bound = ("--max-overhead", "0.1%")
+
+    def state(page: str) -> dict[str, float]:
+        told = values(page, "rmapwatch_governor_state")
+        return {dict(key)["state"]: value for key, value in told.items()}
+
+    def sampling(page: str) -> float:
+        return values(page, "rmapwatch_step_sampling_ratio")[frozenset()]
+
+    def stormy_page() -> str:
+        subprocess.run([storm_program, *STORM], stdout=subprocess.DEVNULL, check=True)
+        return get(url)
+
+    with exporter("--loader", str(loader), *bound, before=member) as (url, process):
+        assert state(get(url)) == {"full": 1, "sampled": 0, "shed": 0}
+        assert sampling(get(url)) == 1
+        seen = until(lambda: [page for page in [stormy_page()] if state(page)["shed"]], 600)
+        assert sampling(seen[0]) == 0
+        assert not values(seen[0], "rmapwatch_walk_vmas_count")
+        walks = sum(values(seen[0], "rmapwatch_walks_total").values())
+        assert sum(values(stormy_page(), "rmapwatch_walks_total").values()) > walks
+        small(process.pid)
+        guest.rest()
+        until(lambda: state(get(url))["full"], 600)
+        assert sampling(get(url)) == 1
+        assert sum(values(stormy_page(), "rmapwatch_walk_vmas_count").values()) > 100
+        small(process.pid)
+        process.send_signal(signal.SIGTERM)
+        told = process.stderr.read()
+    print(told)
+    changes = [line for line in told.splitlines() if "VMAs of" in line]
+    assert [line.split()[1] for line in changes[:3]] == ["sampled:", "shed:", "full:"]

@@ -25,6 +25,7 @@ OF_ONE_KERNEL = {
     "test_check",
     "test_doctor",
     "test_export",
+    "test_reader",
     "test_record",
     "test_refusals",
     "test_top",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from rmapwatch.collectors.frame import Frame, frame
-from rmapwatch.probes.sample import RuleCounts
+from rmapwatch.probes.sample import Overhead, RuleCounts
 from rmapwatch.recordings import replay
 from rmapwatch.recordings.reader import Recording
 from rmapwatch.recordings.writer import Writer
@@ -26,6 +26,9 @@ FLEET = (
 )
 
 
+OVERHEAD = Overhead(0.01, 0.002, {"full": 1, "sampled": 0, "shed": 0}, {"step": 100.0})
+
+
 @dataclass(frozen=True)
 class Scraped:
     """A Prometheus that has seen all of a recording, the page at its end, and its frame."""
@@ -37,11 +40,12 @@ class Scraped:
 
 @pytest.fixture(scope="session")
 def checked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Samples of a recording as they would be beside a check, of which no recording tells."""
+    """The Samples of a recording as they would be beside a check, and under a governor."""
     source, folder = Recording(FIXTURE), tmp_path_factory.mktemp("checked") / "recording"
     writer = Writer(folder, replace(source.meta, complete=False, end=None))
     for number, sample in enumerate(source.samples()):
-        writer.sample(replace(sample, model={RULE: RuleCounts(number * 1009, 0)}))
+        model = {RULE: RuleCounts(number * 1009, 0)}
+        writer.sample(replace(sample, model=model, sampling=1.0, overhead=OVERHEAD))
     assert source.meta.end is not None
     writer.close(source.meta.end)
     return folder

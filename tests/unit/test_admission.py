@@ -79,6 +79,8 @@ def test_what_a_reader_asks_for_is_taken() -> None:
         ("probes", [["rmap_walk_anon"]]),
         ("events", {"walk": 1}),
         ("events", [7]),
+        ("calibrate", 1),
+        ("calibrate", None),
     ],
 )
 def test_anything_else_is_not(name: str, value: object) -> None:

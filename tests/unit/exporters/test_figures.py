@@ -133,3 +133,27 @@ def test_runs_in_seconds() -> None:
     counted = dataclasses.replace(SAMPLE, runs={"step_unmap": RunCounts(3, 1_500_000_000)})
     assert rows("rmapwatch_probe_runs_total", counted) == {("step_unmap",): 3}
     assert rows("rmapwatch_probe_run_seconds_total", counted) == {("step_unmap",): 1.5}
+
+
+def test_what_the_governor_does() -> None:
+    names = (
+        "step_sampling_ratio",
+        "overhead_ratio",
+        "overhead_limit_ratio",
+        "governor_state",
+        "program_cost_seconds",
+    )
+    assert [rows(f"rmapwatch_{name}") for name in names] == [
+        {(): 0.0625},
+        {(): 0.002},
+        {(): 0.01},
+        {("full",): 0, ("sampled",): 1},
+        {("call",): 500e-9, ("step",): 100e-9},
+    ]
+    first = dataclasses.replace(SAMPLE.overhead, share=None, costs={})
+    ungoverned = dataclasses.replace(SAMPLE, sampling=0.0, overhead=first)
+    assert rows("rmapwatch_step_sampling_ratio", ungoverned) == {(): 0.0}
+    assert rows("rmapwatch_overhead_ratio", ungoverned) == {}
+    assert rows("rmapwatch_program_cost_seconds", ungoverned) == {}
+    without = dataclasses.replace(SAMPLE, sampling=None, overhead=None)
+    assert [rows(f"rmapwatch_{name}", without) for name in names] == [{}] * len(names)

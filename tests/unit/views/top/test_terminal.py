@@ -16,6 +16,7 @@ RECORDING = Path(__file__).parents[3] / "fixtures" / "fork-storm-6.1"
 SAMPLES = list(Recording(RECORDING).samples())
 WHOLE, LAST = frame(SAMPLES[-1], SAMPLES[0]), list(frames(SAMPLES))[-1]
 DEADLINE_S = 60
+REPLAY_LIMIT_KB = 140 << 10
 
 
 class Terminal:
@@ -48,6 +49,14 @@ class Terminal:
             time.sleep(0.05)
         return shown
 
+    def resident_kb(self) -> int:
+        """What the process takes that runs in it."""
+        shell = self._ask("display-message", "-p", "#{pane_pid}").strip()
+        child = Path(f"/proc/{shell}/task/{shell}/children").read_text().split()[0]
+        status = Path(f"/proc/{child}/status").read_text()
+        found = re.search(r"VmRSS:\s+(\d+) kB", status)
+        return int(found[1])
+
     def close(self) -> None:
         self._ask("kill-server")
 
@@ -79,6 +88,9 @@ def test_keys_and_a_clean_end(terminal: Callable[..., Terminal]) -> None:
     shown.until(lambda text: "reverse-map walks by op" in text)
     shown.press("P")
     shown.until(lambda text: "PAUSED" in text)
+    taken = shown.resident_kb()
+    print(f"top --replay takes {taken} kB")
+    assert 20_000 < taken < REPLAY_LIMIT_KB
     assert "\x1b[36m" in shown.screen("-e")
     shown.press("q")
     left = shown.until(lambda text: "it ended with 0" in text)
