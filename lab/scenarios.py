@@ -197,7 +197,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 disk_bytes=64 << 20,
                 far="512M",
                 forms={
-                    "short": Form(("--hogs", "2", "--pages", "31", "--duration", "1", *_ON_DISK))
+                    "short": Form(("--hogs", "2", "--pages", "31", "--duration", "2", *_ON_DISK))
                 },
             ),
             Scenario(
