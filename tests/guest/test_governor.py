@@ -99,6 +99,7 @@ def test_what_programs_cost_is_measured_once(pair: Pair) -> None:
 def test_a_storm_is_sampled_then_shed_and_its_walks_are_all_counted(pair: Pair) -> None:
     start, start_beside = pair.samples()
     assert (start.sampling, start.overhead.states["full"]) == (1.0, 1)
+    pair.governed.look()  # of the long while before, in which nothing went on
 
     assert pair.storms(LOOKS) == State.SAMPLED
     before, before_beside = pair.samples()
