@@ -31,6 +31,7 @@ from ..recordings.recorder import SESSION, Tape
 from ..views import explain, live
 from ..views.pace import Pace
 from . import agreement, exchange, guest
+from .bench import agent as bench
 from .exchange import EACH_LRU, ERROR, FRAMES, LEDGER, RECORDING, RESULT, WANTED
 from .rules.row import Run
 from .scenarios import Scenario, find, formed
@@ -202,6 +203,10 @@ def main() -> int:
         guest.require_guest()
         if wanted["what"] == "facts":
             Path(RESULT).write_text(explain.facts_here().to_json())
+            return 0
+        if wanted["what"] == "bench":
+            measured = bench.measured(wanted["program"], wanted["variants"], say)
+            Path(RESULT).write_text(json.dumps(measured))
             return 0
         chosen = [formed(find(name), wanted["form"]) for name in wanted["scenarios"]]
         prepare(chosen)

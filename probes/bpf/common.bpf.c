@@ -41,6 +41,25 @@ static inline u8 read_u8(u64 base, s64 offset)
 	return value;
 }
 
+/*
+ * What lies in a struct that an argument points to. Where the verifier knows the pointer's type it is
+ * a load, which reads 0 where there is nothing; a helper does the same for twenty times as much.
+ */
+static inline u64 member_u64(struct args *a, u64 argument, s64 offset)
+{
+	return a->typed ? *(u64 *)(argument + offset) : read_u64(argument, offset);
+}
+
+static inline s32 member_s32(struct args *a, u64 argument, s64 offset)
+{
+	return a->typed ? *(s32 *)(argument + offset) : read_s32(argument, offset);
+}
+
+static inline u8 member_u8(struct args *a, u64 argument, s64 offset)
+{
+	return a->typed ? *(u8 *)(argument + offset) : read_u8(argument, offset);
+}
+
 static inline struct cpu_state *this_cpu(void)
 {
 	u32 cpu = bpf_get_smp_processor_id();
@@ -103,10 +122,17 @@ static inline u32 batch_of(struct work *w, u32 tid)
 	return w->batch_owner == tid ? w->batch : 0;
 }
 
-static inline bool wants_event(u32 type)
+/* What the reader wants; it is always there, which the verifier does not know. */
+static inline struct control *controls(void)
 {
 	u32 zero = 0;
-	struct control *c = (struct control *)control.lookup(&zero);
+
+	return (struct control *)control.lookup(&zero);
+}
+
+static inline bool wants_event(u32 type)
+{
+	struct control *c = controls();
 
 	return c && (c->events & (1ULL << type));
 }
@@ -134,24 +160,6 @@ static inline void *new_event(struct cpu_state *st, struct work *w, u32 type, u6
 	e->reserved = 0;
 	e->batch = batch_of(w, ids);
 	return e;
-}
-
-/* Whether every VMA that a walk of this op enters from now on is counted. */
-static inline bool steps_watched(u32 op)
-{
-	u32 zero = 0;
-	struct control *c = (struct control *)control.lookup(&zero);
-
-	return c && (c->steps & (1ULL << op));
-}
-
-/* Whether every VMA that a walk of this kind looks at from now on is counted. */
-static inline bool looks_watched(u32 kind)
-{
-	u32 zero = 0;
-	struct control *c = (struct control *)control.lookup(&zero);
-
-	return c && (c->looks & (1ULL << kind));
 }
 
 /* Bits that a value needs. */
@@ -197,12 +205,12 @@ static inline bool is_large(u64 folio)
 }
 
 /* Page-table entries that map the folio; NOT_KNOWN for a large one where no field holds the sum. */
-static inline s32 mapcount_of(u64 folio)
+static inline s32 mapcount_of(struct args *a, u64 folio)
 {
 	if (!folio)
 		return NOT_KNOWN;
-	if (!is_large(folio))
-		return read_s32(folio, FOLIO_MAPCOUNT) + 1;
+	if (!(member_u64(a, folio, FOLIO_FLAGS) & (1ULL << PG_HEAD)))
+		return member_s32(a, folio, FOLIO_MAPCOUNT) + 1;
 	if (LARGE_MAPCOUNT < 0)
 		return NOT_KNOWN;
 	return read_s32(folio, LARGE_MAPCOUNT) + 1;

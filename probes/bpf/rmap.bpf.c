@@ -20,23 +20,25 @@ static inline int walk_enter(struct args *a, u32 kind)
 	u32 tid = bpf_get_current_pid_tgid();
 	struct cpu_state *st = this_cpu();
 	struct work *w = this_work(tid);
-	u64 callback;
+	struct control *c = controls();
 
-	if (!st || !w || !walk_begins(st, w, a->probe, tid))
+	if (!st || !w || !c || !walk_begins(st, w, a->probe, tid))
 		return 0;
 	w->folio = a->folio;
 	w->index = a->index;
 	w->rwc = a->rwc;
-	w->arg = read_u64(a->rwc, RWC_ARG);
-	callback = read_u64(a->rwc, RWC_ONE);
-	w->op = op_of(callback, w->arg);
+	w->arg = member_u64(a, a->rwc, RWC_ARG);
+	w->op = op_of(member_u64(a, a->rwc, RWC_ONE), w->arg);
 	w->counted = callback_count(w->op, w->arg);
-	w->mapcount = mapcount_of(a->folio);
+	w->mapcount = mapcount_of(a, a->folio);
 	w->flags = a->locked ? WALK_LOCKED : 0;
-	w->steps = steps_watched(w->op);
+	if (member_u64(a, a->rwc, RWC_INVALID_VMA))
+		w->flags |= WALK_FILTERED;
+	/* Whether every VMA that it enters, or looks at, from now on is counted. */
+	w->steps = c->steps & (1ULL << w->op);
+	w->looks = c->looks & (1ULL << kind);
 	w->vmas = 0;
 	w->mapper = 0;
-	w->looks = looks_watched(kind);
 	w->looked_at = 0;
 	w->start = bpf_ktime_get_ns();
 	return 0;
@@ -167,13 +169,12 @@ static inline int walk_exit(struct args *a, u32 kind)
 	}
 	op = bounded(w->op, OPS);
 	ns = now - w->start;
-	mapcount = mapcount_of(w->folio);
+	mapcount = mapcount_of(a, a->typed ? a->folio : w->folio);
 	ptes = ptes_of(w, mapcount);
 	vmas = w->steps ? (s32)w->vmas : NOT_KNOWN;
-	if (RWC_CONTENDED >= 0 && op == OP_REFERENCE && read_u8(w->rwc, RWC_CONTENDED))
+	if (RWC_CONTENDED >= 0 && op == OP_REFERENCE &&
+	    member_u8(a, a->typed ? a->rwc : w->rwc, RWC_CONTENDED))
 		w->flags |= WALK_BAILED;
-	if (read_u64(w->rwc, RWC_INVALID_VMA))
-		w->flags |= WALK_FILTERED;
 
 	cell = &st->walks[kind * OPS + op];
 	cell->walks++;
