@@ -24,6 +24,7 @@ from . import (
     rmap,
     state,
 )
+from .compiled import CONTROL_MARK
 from .resolve import Candidate
 from .spec import Bit, Member, Op
 
@@ -132,6 +133,7 @@ def _defines(candidates: Sequence[Candidate], facts: KernelFacts, build: Build) 
     yield f"#define EXACT_COUNTS {state.EXACT_COUNTS}"
     yield f"#define EXACT_BITS {state.EXACT_COUNTS.bit_length() - 1}"
     yield f"#define NOT_KNOWN ({events.NOT_KNOWN})"
+    yield f"#define CONTROL_MARK {CONTROL_MARK}"
     yield f"#define UNSEEN {events.UNSEEN}"
     yield f"#define PROBES {len(candidates)}"
     yield f"#define OPS {len(rmap.OPS)}"

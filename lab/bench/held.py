@@ -21,10 +21,9 @@ from ...recordings.recorder import RING_PAGES, Memory
 
 SETS: Mapping[str, Request] = {
     "default": Request(catalogue.names()),
-    "steps": Request(catalogue.names(steps=True)),
     "full": Request(catalogue.names(steps=True), tuple(events.EVENTS), RING_PAGES),
 }
-"""What an exporter attaches; VMAs looked at, too; and all of that with every event told."""
+"""What an exporter attaches; and VMAs looked at, too, with every event told, as for a recorder."""
 
 _OPS = ("migrate", "restore")
 

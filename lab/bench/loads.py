@@ -9,7 +9,7 @@ from ...kernels.semantics import Semantics
 from ...model import migration
 
 WORKLOAD = "ping_pong"
-PAGES = 32
+PAGES = 64
 
 PROCESSES = (1, 8, 64, 512)
 """By how many processes each page is shared: the loads that the line is fitted to."""

@@ -41,14 +41,11 @@ def _rmapwatch(backend: str, chosen: str) -> Attach:
 
     @contextmanager
     def attach(there: Watched) -> Iterator[Tracer]:
-        symbols = [*there.walks, *(there.steps if (backend, chosen) != _WALKS_ALONE else ())]
+        symbols = [*there.walks, *(there.steps if backend == "bcc" else ())]
         with tracers.process(command, "", symbols, tracers.Asked) as tracer:
             yield tracer
 
     return attach
-
-
-_WALKS_ALONE = ("ftrace", "default")
 
 
 def _peer(package: str, *command: str, steps: bool = True) -> Attach:
@@ -89,11 +86,6 @@ VARIANTS = (
         "rmapwatch-ftrace",
         "time by kind and op, as events that the reader sums later; no steps",
         _rmapwatch("ftrace", "default"),
-    ),
-    Variant(
-        "rmapwatch-ftrace-steps",
-        f"{_ALL}, as events that the reader sums later",
-        _rmapwatch("ftrace", "steps"),
     ),
     Variant("bpftrace-kfunc", _ALL, _peer("bpftrace", "bpftrace", str(_HERE / "walks_kfunc.bt"))),
     Variant("bpftrace-kprobe", _ALL, _peer("bpftrace", "bpftrace", str(_HERE / "walks_kprobe.bt"))),

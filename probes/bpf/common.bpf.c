@@ -122,19 +122,18 @@ static inline u32 batch_of(struct work *w, u32 tid)
 	return w->batch_owner == tid ? w->batch : 0;
 }
 
-/* What the reader wants; it is always there, which the verifier does not know. */
+/*
+ * What the reader wants: the only value of its map, by address. The loader puts the map's descriptor
+ * where the mark is.
+ */
 static inline struct control *controls(void)
 {
-	u32 zero = 0;
-
-	return (struct control *)control.lookup(&zero);
+	return (struct control *)bpf_pseudo_fd(BPF_PSEUDO_MAP_VALUE, CONTROL_MARK);
 }
 
 static inline bool wants_event(u32 type)
 {
-	struct control *c = controls();
-
-	return c && (c->events & (1ULL << type));
+	return controls()->events & (1ULL << type);
 }
 
 /*
@@ -162,17 +161,23 @@ static inline void *new_event(struct cpu_state *st, struct work *w, u32 type, u6
 	return e;
 }
 
-/* Bits that a value needs. */
+/* 1 << shift where the value is above the limit, else 0; a branch would be two paths to verify. */
+static inline u64 above(u64 value, u64 limit, u64 shift)
+{
+	return (limit - value) >> 63 << shift;
+}
+
+/* Bits that a value below 2^63 needs. */
 static inline u64 bit_length(u64 value)
 {
-	u64 bits = 0;
+	u64 bits = 0, more;
 
-	if (value >> 32) { bits += 32; value >>= 32; }
-	if (value >> 16) { bits += 16; value >>= 16; }
-	if (value >> 8) { bits += 8; value >>= 8; }
-	if (value >> 4) { bits += 4; value >>= 4; }
-	if (value >> 2) { bits += 2; value >>= 2; }
-	if (value >> 1) { bits += 1; value >>= 1; }
+	if (value >> 32) { bits = 32; value >>= 32; }
+	more = above(value, 0xffff, 4); bits += more; value >>= more;
+	more = above(value, 0xff, 3); bits += more; value >>= more;
+	more = above(value, 0xf, 2); bits += more; value >>= more;
+	more = above(value, 0x3, 1); bits += more; value >>= more;
+	more = above(value, 0x1, 0); bits += more; value >>= more;
 	return bits + value;
 }
 
@@ -205,7 +210,7 @@ static inline bool is_large(u64 folio)
 }
 
 /* Page-table entries that map the folio; NOT_KNOWN for a large one where no field holds the sum. */
-static inline s32 mapcount_of(struct args *a, u64 folio)
+static inline s64 mapcount_of(struct args *a, u64 folio)
 {
 	if (!folio)
 		return NOT_KNOWN;

@@ -5,6 +5,7 @@
 #define EXACT_COUNTS 16
 #define EXACT_BITS 4
 #define NOT_KNOWN (-1)
+#define CONTROL_MARK 2147483647
 #define UNSEEN 255
 #define PROBES 47
 #define OPS 10
