@@ -206,6 +206,9 @@ def top_command(
 
 @app.command("bench")
 def bench_command(
+    only: Annotated[
+        list[str] | None, typer.Argument(metavar="VARIANT...", help="Such as empty; default: all.")
+    ] = None,
     kernel: Kernel = "6.12",
     as_json: Json = False,
 ) -> None:
@@ -217,7 +220,7 @@ def bench_command(
     """
     from .bench import host, show
 
-    found = host.bench(kernel, _progress)
+    found = host.bench(kernel, only or (), _progress)
     if as_json:
         print(json.dumps(found, indent=1))
     else:

@@ -68,16 +68,17 @@ def _head(boot: Bench) -> str:
 def _costs(boots: list[Bench]) -> Iterator[str]:
     yield f"## Two boots of Debian's {boots[0]['release']}\n"
     yield "Instructions; of `base` what the kernel takes by itself, of all others what they add.\n"
-    yield "| variant | a walk | once more | a step | once more | what one gets for it |"
+    yield "| variant | a walk | second boot | a step | second boot | what one gets for it |"
     yield "|---|--:|--:|--:|--:|---|"
-    for pair in zip(*(boot["rows"] for boot in boots), strict=True):
+    again = {row["name"]: row for row in boots[1]["rows"]}
+    for row in boots[0]["rows"]:
         cells = [
-            show.span(row, figure, digits)
+            show.span(each, figure, digits) if each else "-"
             for figure, digits in (("per_walk", 0), ("per_step", 1))
-            for row in pair
+            for each in (row, again.get(row["name"]))
         ]
-        told = f"not measured: {pair[0]['reason']}" if pair[0]["reason"] else pair[0]["tells"]
-        yield f"| {pair[0]['name']} | {' | '.join(cells)} | {told} |"
+        told = f"not measured: {row['reason']}" if row["reason"] else row["tells"]
+        yield f"| {row['name']} | {' | '.join(cells)} | {told} |"
     yield ""
     apart = result.agree(*boots)
     if apart:
@@ -109,7 +110,7 @@ def _notes(boot: Bench) -> Iterator[str]:
 def _bars(boots: list[Bench]) -> Iterator[str]:
     yield "## The bars\n"
     yield "A bar holds where the whole interval is below it.\n"
-    yield "| bar | ratio | holds | once more | holds |"
+    yield "| bar | ratio | holds | second boot | holds |"
     yield "|---|--:|---|--:|---|"
     for first, second in zip(*(show.bar_cells(boot["bars"]) for boot in boots), strict=True):
         yield f"| {' | '.join([*first, *second[1:]])} |"

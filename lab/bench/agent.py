@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from ...errors import RmapwatchError
@@ -96,6 +97,8 @@ def _measured(
         with variant.attach(there) as tracer:
             row["rounds"] = _rounds(tracer, those)
             row["told"] = tracer.told()
+        taken = {name: round(median(r) / loads.WALKS) for name, r in row["rounds"].items()}
+        say(f"{variant.name}: instructions a walk: {taken}")
     except tracers.AbsentError as why:
         row |= {"rounds": {}, "reason": str(why)}
         say(f"{variant.name}: {why}")

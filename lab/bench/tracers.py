@@ -116,8 +116,9 @@ def empty(there: Watched) -> Iterator[Tracer]:
 class Process(Tracer):
     """A tracer that is a process: stopped while it is to sleep, ended by SIGINT as by Ctrl-C."""
 
-    def __init__(self, process: subprocess.Popen[str], said: IO[str]) -> None:
-        self.process, self._said = process, said
+    def __init__(self, process: subprocess.Popen[str], said: IO[str], word: str = "") -> None:
+        """``word``: what it says once all is attached."""
+        self.process, self._said, self._word = process, said, word
 
     def sleep(self) -> None:
         """Stop it, once it has come to rest."""
@@ -132,8 +133,8 @@ class Process(Tracer):
         time.sleep(_SETTLE_S)
 
     def ready(self) -> bool:
-        """Return whether it says that it is, where it says so at all."""
-        return True
+        """Return whether it has said that it is, where it says so at all."""
+        return self._word in self.said()
 
     def _require(self) -> None:
         if self.process.poll() is not None:
@@ -159,10 +160,6 @@ class Process(Tracer):
 
 class Asked(Process):
     """Probes of rmapwatch in a process of their own, which answers when it is asked."""
-
-    def ready(self) -> bool:
-        """Return whether it has said so."""
-        return "ready\n" in self.said()
 
     def told(self) -> Told:
         """Ask it."""
@@ -190,9 +187,17 @@ def walks_in(said: str) -> int | None:
 
 @contextmanager
 def process(
-    command: Sequence[str], package: str, symbols: Sequence[str], kind: type[Process] = Process
+    command: Sequence[str],
+    package: str,
+    symbols: Sequence[str],
+    kind: type[Process] = Process,
+    word: str = "",
 ) -> Iterator[Process]:
-    """Run a tracer until all of `symbols` are traced; ``package``: where its program comes from."""
+    """
+    Run a tracer until all of `symbols` are traced, and it has said `word`.
+
+    ``package``: where its program comes from.
+    """
     if shutil.which(command[0]) is None:
         raise AbsentError(f"{command[0]} is not installed: sudo apt install {package}")
     log = Path(f"{Path(command[0]).name}-{time.monotonic_ns()}.log")
@@ -200,11 +205,16 @@ def process(
         log.open("w+") as said,
         log.open() as reading,
         subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=said, stderr=said, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=said,
+            stderr=said,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
         ) as running,
     ):
         try:
-            tracer = kind(running, reading)
+            tracer = kind(running, reading, word)
             _wait_for(tracer, set(symbols))
             yield tracer
         finally:

@@ -42,17 +42,17 @@ def _rmapwatch(backend: str, chosen: str) -> Attach:
     @contextmanager
     def attach(there: Watched) -> Iterator[Tracer]:
         symbols = [*there.walks, *(there.steps if backend == "bcc" else ())]
-        with tracers.process(command, "", symbols, tracers.Asked) as tracer:
+        with tracers.process(command, "", symbols, tracers.Asked, "ready\n") as tracer:
             yield tracer
 
     return attach
 
 
-def _peer(package: str, *command: str, steps: bool = True) -> Attach:
+def _peer(package: str, *command: str, steps: bool = True, word: str = "") -> Attach:
     @contextmanager
     def attach(there: Watched) -> Iterator[Tracer]:
         symbols: Sequence[str] = [*there.walks, *(there.steps if steps else ())]
-        with tracers.process(command, package, symbols) as tracer:
+        with tracers.process(command, package, symbols, word=word) as tracer:
             yield tracer
 
     return attach
@@ -99,6 +99,7 @@ VARIANTS = (
             "-r",
             "^rmap_walk_(anon|file|ksm)$",
             steps=False,
+            word="Hit Ctrl-C",
         ),
     ),
     Variant("function_graph", "each walk and step as a line of text", tracers.function_graph),

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from rmapwatch.errors import RmapwatchError
+from rmapwatch.errors import RmapwatchError, UsageError
 from rmapwatch.kernels.facts import KernelFacts
 from rmapwatch.kernels.semantics import semantics_of
 from rmapwatch.lab import cli, run, workloads
-from rmapwatch.lab.bench import figures, loads, result, show, tracers, variants
+from rmapwatch.lab.bench import figures, host, loads, result, show, tracers, variants
 from rmapwatch.lab.bench.figures import Bar, Cost, Interval, Line
 from rmapwatch.lab.bench.loads import Load
 from rmapwatch.probes import catalogue
@@ -212,6 +212,13 @@ def test_the_scripts_of_bpftrace_watch_what_rmapwatch_does() -> None:
             if word.startswith((f"{name}:", name.replace("k", "kret", 1) + ":"))
         }
         assert watched == symbols
+
+
+def test_some_variants_are_measured_beside_the_base() -> None:
+    assert host.chosen(()) == [variant.name for variant in variants.VARIANTS]
+    assert host.chosen(("perf", "empty")) == ["base", "empty", "perf"]
+    with pytest.raises(UsageError, match="there are base, "):
+        host.chosen(("no-such",))
 
 
 def test_a_bar_that_does_not_hold_is_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
