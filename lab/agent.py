@@ -196,6 +196,10 @@ def top(scenario: Scenario, wanted: dict[str, Any]) -> None:
             live.watch(feed, interval, wanted["json"])
 
 
+def _keep(result: dict[str, Any]) -> None:
+    Path(RESULT).write_text(json.dumps(result))
+
+
 def main() -> int:
     """Do what the host asks for in `WANTED`; return the exit code."""
     wanted = json.loads(Path(WANTED).read_text())
@@ -205,8 +209,7 @@ def main() -> int:
             Path(RESULT).write_text(explain.facts_here().to_json())
             return 0
         if wanted["what"] == "bench":
-            measured = bench.measured(wanted["program"], wanted["variants"], say)
-            Path(RESULT).write_text(json.dumps(measured))
+            bench.measure(wanted["program"], wanted["variants"], say, _keep)
             return 0
         chosen = [formed(find(name), wanted["form"]) for name in wanted["scenarios"]]
         prepare(chosen)

@@ -14,6 +14,7 @@ from rmapwatch.probes.events import STRIDE
 
 DATA = Path(__file__).resolve().parents[1] / "tests" / "data" / "bench"
 BOOTS = ("6.12-1.json", "6.12-2.json")
+"""The second may have only some variants of the first, or not be there."""
 
 Bench = Mapping[str, Any]
 
@@ -48,7 +49,8 @@ that the model gives, or there is no result.
 
 def page() -> str:
     """Return docs/overhead.md."""
-    boots = [json.loads((DATA / name).read_text()) for name in BOOTS]
+    paths = [DATA / name for name in BOOTS]
+    boots = [json.loads(path.read_text()) for path in paths if path.exists()]
     return "\n".join([_head(boots[0]), *_costs(boots), *_bars(boots), *_growth(boots[0])]) + "\n"
 
 
@@ -66,39 +68,39 @@ def _head(boot: Bench) -> str:
 
 
 def _costs(boots: list[Bench]) -> Iterator[str]:
-    yield f"## Two boots of Debian's {boots[0]['release']}\n"
+    second = " second boot |" * (len(boots) - 1)
+    yield f"## By variant, on Debian's {boots[0]['release']}\n"
     yield "Instructions; of `base` what the kernel takes by itself, of all others what they add.\n"
-    yield "| variant | a walk | second boot | a step | second boot | what one gets for it |"
-    yield "|---|--:|--:|--:|--:|---|"
-    again = {row["name"]: row for row in boots[1]["rows"]}
+    yield f"| variant | a walk |{second} a step |{second} what one gets for it |"
+    yield f"|---|{'--:|' * 2 * len(boots)}---|"
+    found = [{row["name"]: row for row in boot["rows"]} for boot in boots]
     for row in boots[0]["rows"]:
         cells = [
-            show.span(each, figure, digits) if each else "-"
+            show.span(each[row["name"]], figure, digits) if row["name"] in each else "-"
             for figure, digits in (("per_walk", 0), ("per_step", 1))
-            for each in (row, again.get(row["name"]))
+            for each in found
         ]
         told = f"not measured: {row['reason']}" if row["reason"] else row["tells"]
         yield f"| {row['name']} | {' | '.join(cells)} | {told} |"
     yield ""
-    apart = result.agree(*boots)
-    if apart:
-        yield f"The two boots' intervals do not meet for: {'; '.join(apart)}.\n"
-    else:
-        yield "Each interval of one boot meets that of the other.\n"
+    if len(boots) > 1:
+        apart = result.agree(boots[0], boots[1])
+        said = f"do not meet for: {'; '.join(apart)}" if apart else "meet"
+        yield f"The intervals of the two boots {said}.\n"
     yield from _notes(boots[0])
 
 
 def _notes(boot: Bench) -> Iterator[str]:
     row = {each["name"]: each for each in boot["rows"]}
     told = {each["name"]: each["told"] for each in boot["variants"]}
-    full, default = row["rmapwatch-full"], row["rmapwatch"]
-    if full["per_walk"] is not None:
+    full, default = row.get("rmapwatch-full"), row["rmapwatch"]
+    if full and full["per_walk"] is not None:
         more = full["per_walk"] - default["per_walk"]
-        lost = told["rmapwatch-full"]["lost"]
+        events = told["rmapwatch-full"]
         yield (
-            f"An event for each walk adds {more:,.0f} instructions to it; {lost} of"
-            f" {told['rmapwatch-full']['produced']:,} events were lost. A step of `rmapwatch-full`"
-            " is dearer since the probes that count VMAs *looked at* run for each, too."
+            f"An event for each walk adds {more:,.0f} instructions to it; {events['lost']} of"
+            f" {events['produced']:,} events were lost. A step of `rmapwatch-full` is dearer since"
+            " the probes that count VMAs *looked at* run for each, too."
         )
         yield ""
     yield (
@@ -108,12 +110,14 @@ def _notes(boot: Bench) -> Iterator[str]:
 
 
 def _bars(boots: list[Bench]) -> Iterator[str]:
+    second = " second boot | holds |" * (len(boots) - 1)
     yield "## The bars\n"
     yield "A bar holds where the whole interval is below it.\n"
-    yield "| bar | ratio | holds | second boot | holds |"
-    yield "|---|--:|---|--:|---|"
-    for first, second in zip(*(show.bar_cells(boot["bars"]) for boot in boots), strict=True):
-        yield f"| {' | '.join([*first, *second[1:]])} |"
+    yield f"| bar | ratio | holds |{second}"
+    yield f"|---|{'--:|---|' * len(boots)}"
+    for bars in zip(*(show.bar_cells(boot["bars"]) for boot in boots), strict=True):
+        cells = [cell for _, ratio, holds in bars for cell in (ratio, holds)]
+        yield f"| {' | '.join([bars[0][0], *cells])} |"
     yield ""
 
 

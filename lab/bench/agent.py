@@ -63,18 +63,29 @@ def _running(program: str, load: Load) -> Iterator[Running]:
             process.kill()
 
 
-def measured(program: str, wanted: Sequence[str], say: Say) -> dict[str, Any]:
-    """Return the rounds of each wanted variant; ``program``: the workload's."""
+Keep = Callable[[dict[str, Any]], None]
+
+
+def measure(program: str, wanted: Sequence[str], say: Say, keep: Keep) -> None:
+    """
+    Measure each wanted variant; ``program``: the workload's.
+
+    ``keep`` is given all that there is after each, so that the last does not cost the others.
+    """
     guest.rest()
     there = tracers.watched(_WATCHED)
     before = tracers.traced()
-    found = []
+    found: list[dict[str, Any]] = []
     with _all_running(program, EVERY) as running:
         for variant in VARIANTS:
             if variant.name in wanted:
                 say(f"measuring {variant.name}")
                 found.append(_measured(variant, there, running, say))
+                keep(_whole(there, found))
                 tracers.require_gone(before)
+
+
+def _whole(there: Watched, found: list[dict[str, Any]]) -> dict[str, Any]:
     semantics = semantics_of(there.facts)
     return {
         "release": os.uname().release,
@@ -91,7 +102,13 @@ def _measured(
     variant: Variant, there: Watched, running: Sequence[Running], say: Say
 ) -> dict[str, Any]:
     """Return the row of a variant: its rounds by load, and what it has told of them."""
-    row = {"name": variant.name, "tells": variant.tells, "rounds": {}, "told": {}, "reason": ""}
+    row: dict[str, Any] = {
+        "name": variant.name,
+        "tells": variant.tells,
+        "rounds": {},
+        "told": {},
+        "reason": "",
+    }
     those = [each for each in running if variant.grows or each.load in loads.FITTED]
     try:
         with variant.attach(there) as tracer:
@@ -99,7 +116,7 @@ def _measured(
             row["told"] = tracer.told()
         taken = {name: round(median(r) / loads.WALKS) for name, r in row["rounds"].items()}
         say(f"{variant.name}: instructions a walk: {taken}")
-    except tracers.AbsentError as why:
+    except (tracers.AbsentError, OSError, subprocess.TimeoutExpired) as why:
         row |= {"rounds": {}, "reason": str(why)}
         say(f"{variant.name}: {why}")
     return row

@@ -17,7 +17,7 @@ PROCESSES = (1, 8, 64, 512)
 MANY = 1000
 """Processes of a load that no line is fitted to: the line must meet it."""
 
-MAPPINGS = (8, 64, 512)
+MAPPINGS = (8, 512)
 """How often one process maps each page."""
 
 

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -264,29 +264,33 @@ class Perf(Process):
         return {"walks": sum(map(int, hits))}
 
 
+def _define(line: str) -> None:
+    """Define an event at a function, or remove it; the file takes no position."""
+    descriptor = os.open(syscalls.tracefs() / "kprobe_events", os.O_WRONLY | os.O_APPEND)
+    try:
+        os.write(descriptor, line.encode())
+    finally:
+        os.close(descriptor)
+
+
 @contextmanager
 def perf(there: Watched) -> Iterator[Tracer]:
     """Have perf record begin and end of every walk, and every step."""
     guest.require_guest()
-    events = syscalls.tracefs() / "kprobe_events"
     lines = [
         *(f"p:{_GROUP}/walk_{name} {name}" for name in there.walks),
         *(f"r:{_GROUP}/end_{name} {name}" for name in there.walks),
         *(f"p:{_GROUP}/step_{name} {name}" for name in there.steps),
     ]
-    with events.open("a") as file:
-        for line in lines:
-            file.write(line + "\n")
-            file.flush()
+    for line in lines:
+        _define(line)
     command = ["perf", "record", "-q", "-a", "-m", "64M", "-e", f"{_GROUP}:*", "-o", "/run/perf"]
     try:
         with process(command, "linux-perf", [*there.walks, *there.steps], Perf) as tracer:
             yield tracer
     finally:
-        with suppress(OSError), events.open("a") as file:
-            for line in lines:
-                file.write(f"-:{line.split()[0].partition(':')[2]}\n")
-                file.flush()
+        for line in lines:
+            _define(f"-:{line.split()[0].partition(':')[2]}")
 
 
 def require_gone(before: set[str]) -> None:

@@ -76,17 +76,6 @@ VARIANTS = (
         exact=True,
         grows=True,
     ),
-    Variant(
-        "rmapwatch-full",
-        "the same, VMAs looked at, and an event for each walk, as a recorder takes them",
-        _rmapwatch("bcc", "full"),
-        exact=True,
-    ),
-    Variant(
-        "rmapwatch-ftrace",
-        "time by kind and op, as events that the reader sums later; no steps",
-        _rmapwatch("ftrace", "default"),
-    ),
     Variant("bpftrace-kfunc", _ALL, _peer("bpftrace", "bpftrace", str(_HERE / "walks_kfunc.bt"))),
     Variant("bpftrace-kprobe", _ALL, _peer("bpftrace", "bpftrace", str(_HERE / "walks_kprobe.bt"))),
     Variant(
@@ -104,4 +93,15 @@ VARIANTS = (
     ),
     Variant("function_graph", "each walk and step as a line of text", tracers.function_graph),
     Variant("perf", "each walk and step as a sample, to be evaluated later", tracers.perf),
+    Variant(
+        "rmapwatch-full",
+        "the same, VMAs looked at, and an event for each walk, as a recorder takes them",
+        _rmapwatch("bcc", "full"),
+        exact=True,
+    ),
+    Variant(
+        "rmapwatch-ftrace",
+        "time by kind and op, as events that the reader sums later; no steps",
+        _rmapwatch("ftrace", "default"),
+    ),
 )

@@ -94,11 +94,12 @@ static inline u64 bounded(u64 index, u64 limit)
 static inline bool name##_begins(struct cpu_state *st, struct work *w, u32 probe, u32 tid) \
 {                                                                                       \
 	st->accounts[probe].entries++;                                                  \
-	if (w->name##_owner == tid) {                                                   \
+	if (w->name##_owner) {                                                          \
+		if (w->name##_owner != tid) {                                           \
+			st->accounts[probe].collided++;                                 \
+			return false;                                                   \
+		}                                                                       \
 		st->accounts[bounded(w->name##_probe, PROBES)].stale++;                 \
-	} else if (w->name##_owner) {                                                   \
-		st->accounts[probe].collided++;                                         \
-		return false;                                                           \
 	}                                                                               \
 	w->name##_owner = tid;                                                          \
 	w->name##_probe = probe;                                                        \
@@ -172,8 +173,13 @@ static inline u64 bit_length(u64 value)
 {
 	u64 bits = 0, more;
 
-	if (value >> 32) { bits = 32; value >>= 32; }
-	more = above(value, 0xffff, 4); bits += more; value >>= more;
+	if (value >> 16) {
+		bits = 16; value >>= 16;
+		if (value >> 16) {
+			bits = 32; value >>= 16;
+			more = above(value, 0xffff, 4); bits += more; value >>= more;
+		}
+	}
 	more = above(value, 0xff, 3); bits += more; value >>= more;
 	more = above(value, 0xf, 2); bits += more; value >>= more;
 	more = above(value, 0x3, 1); bits += more; value >>= more;
@@ -210,11 +216,11 @@ static inline bool is_large(u64 folio)
 }
 
 /* Page-table entries that map the folio; NOT_KNOWN for a large one where no field holds the sum. */
-static inline s64 mapcount_of(struct args *a, u64 folio)
+static inline s64 mapcount_of(struct args *a, u64 folio, u64 large)
 {
 	if (!folio)
 		return NOT_KNOWN;
-	if (!(member_u64(a, folio, FOLIO_FLAGS) & (1ULL << PG_HEAD)))
+	if (!large)
 		return member_s32(a, folio, FOLIO_MAPCOUNT) + 1;
 	if (LARGE_MAPCOUNT < 0)
 		return NOT_KNOWN;

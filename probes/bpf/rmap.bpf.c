@@ -32,7 +32,9 @@ static inline int walk_enter(struct args *a, u32 kind)
 	op = op_of(member_u64(a, a->rwc, RWC_ONE), w->arg);
 	w->op = op;
 	w->counted = callback_count(op, w->arg);
-	w->mapcount = mapcount_of(a, a->folio);
+	/* It stays so: who splits a folio waits for all who have a reference. */
+	w->large = member_u64(a, a->folio, FOLIO_FLAGS) & (1ULL << PG_HEAD);
+	w->mapcount = mapcount_of(a, a->folio, w->large);
 	w->flags = (a->locked & 1) * WALK_LOCKED;
 	/* Whether every VMA that it enters, or looks at, from now on is counted. */
 	w->steps = c->steps & (1ULL << op);
@@ -174,19 +176,19 @@ static inline int walk_exit(struct args *a, u32 kind)
 	}
 	op = bounded(w->op, OPS);
 	ns = now - w->start;
-	mapcount = mapcount_of(a, a->typed ? a->folio : w->folio);
+	mapcount = mapcount_of(a, a->typed ? a->folio : w->folio, w->large);
 	ptes = ptes_of(w, op, mapcount);
 	vmas = w->steps ? (s64)w->vmas : NOT_KNOWN;
-	if (RWC_CONTENDED >= 0 && op == OP_REFERENCE &&
-	    member_u8(a, a->typed ? a->rwc : w->rwc, RWC_CONTENDED))
-		w->flags |= WALK_BAILED;
 
 	cell = &st->walks[kind * OPS + op];
 	cell->walks++;
 	cell->ns += ns;
 	cell->ns_slots[duration_slot(ns)]++;
-	if (w->flags & WALK_BAILED)
+	if (RWC_CONTENDED >= 0 && op == OP_REFERENCE &&
+	    member_u8(a, a->typed ? a->rwc : w->rwc, RWC_CONTENDED)) {
+		w->flags |= WALK_BAILED;
 		cell->bailouts++;
+	}
 	if (vmas >= 0) {
 		cell->vmas += vmas;
 		cell->vmas_slots[count_slot(vmas)]++;

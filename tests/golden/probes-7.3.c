@@ -340,6 +340,7 @@ struct work {
 	u64 op;
 	u64 counted;
 	u64 mapcount;
+	u64 large;
 	u64 flags;
 	u64 steps;
 	u64 vmas;

@@ -143,6 +143,14 @@ def test_rows_have_the_figures_and_why_others_are_absent() -> None:
     assert [bar["holds"] for bar in found["bars"]] == [True, True, None, None, None, None]
 
 
+@pytest.mark.parametrize("path", sorted((DATA / "bench").glob("*.json")), ids=lambda p: p.stem)
+def test_what_is_kept_has_the_rows_that_follow_from_its_rounds(path: Path) -> None:
+    kept = json.loads(path.read_text())
+    assert kept["rows"] == list(result.rows(kept))
+    assert kept["bars"] == result.whole(kept)["bars"]
+    assert kept["growth"] == list(result.growth(kept))
+
+
 def test_growth_beside_the_line_of_shorter_walks() -> None:
     found = list(result.growth(raw(empty=Line(300, 135), rmapwatch=Line(600, 180))))
     last = next(row for row in found if row["load"] == f"processes-{loads.MANY}")
