@@ -31,10 +31,8 @@ python tools/generate.py
 ```
 
 The unit is an instruction, not a nanosecond: the guest's clock counts the instructions that its one
-CPU executes (QEMU's `-icount shift=0,sleep=off`), so a busy machine changes nothing and a second
-boot gives the same. What it leaves out is what caches and branch prediction do to an instruction;
-for nanoseconds on a CPU of one's own, divide by its instructions per nanosecond, 2 to 4 for code
-like this that is warm.
+CPU executes (QEMU's `-icount shift=0,sleep=off`), so that a busy machine changes nothing. What it
+leaves out is what caches and branch prediction make of an instruction.
 
 The load: `move_pages(2)` has {pages} pages go to another NUMA node. That is {walks} walks a
 round, one to unmap each page and one to restore its mappings, and each enters all VMAs that share
@@ -147,7 +145,7 @@ def _share(boot: Bench) -> Iterator[str]:
     shares = [row["rmapwatch"]["median"] / row["base"] for row in (least, most)]
     yield (
         f"Of what moving a page takes, rmapwatch adds {shares[0]:.0%} where nobody shares it and"
-        f" {shares[1]:.0%} where {most['steps']:g} do: at most what a step adds to a step.\n"
+        f" {shares[1]:.0%} where {most['steps']:g} do.\n"
     )
 
 
