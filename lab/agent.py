@@ -33,6 +33,7 @@ from ..recordings.recorder import SESSION, Tape
 from ..views import explain, live
 from ..views.pace import Pace
 from . import agreement, both, exchange, guest
+from .bench import agent as bench
 from .exchange import EACH_LRU, ERROR, FRAMES, LEDGER, RECORDING, RESULT, WANTED
 from .rules.row import Run
 from .scenarios import Scenario, find, formed
@@ -226,6 +227,10 @@ def top(scenario: Scenario, wanted: dict[str, Any]) -> None:
             live.watch(feed, interval, wanted["json"])
 
 
+def _keep(result: dict[str, Any]) -> None:
+    Path(RESULT).write_text(json.dumps(result))
+
+
 def main() -> int:
     """Do what the host asks for in `WANTED`; return the exit code."""
     wanted = json.loads(Path(WANTED).read_text())
@@ -233,6 +238,9 @@ def main() -> int:
         guest.require_guest()
         if wanted["what"] == "facts":
             Path(RESULT).write_text(explain.facts_here().to_json())
+            return 0
+        if wanted["what"] == "bench":
+            bench.measure(wanted["program"], wanted["variants"], say, _keep)
             return 0
         chosen = [formed(find(name), wanted["form"]) for name in wanted["scenarios"]]
         prepare(chosen)

@@ -232,6 +232,31 @@ def top_command(
     run.top(wanted, _progress)
 
 
+@app.command("bench")
+def bench_command(
+    only: Annotated[
+        list[str] | None, typer.Argument(metavar="VARIANT...", help="Such as empty; default: all.")
+    ] = None,
+    kernel: Kernel = "6.12",
+    as_json: Json = False,
+) -> None:
+    """
+    Count the instructions that probes add to each walk and each VMA that it enters.
+
+    rmapwatch, programs that do nothing, and other tracers that are asked for the same figures; one
+    boot, in which the guest's clock counts instructions. Exit code 1 where a bar does not hold.
+    """
+    from .bench import host, show
+
+    found = host.bench(kernel, only or (), _progress)
+    if as_json:
+        print(json.dumps(found, indent=1))
+    else:
+        Console().print(show.screen(found))
+    if any(bar["holds"] is False for bar in found["bars"]):
+        raise typer.Exit(errors.FAILED)
+
+
 @app.command("facts")
 def facts_command(kernel: Kernel = DEFAULT_KERNEL) -> None:
     """Print the facts of a kernel as JSON: symbols, offsets, and what really attaches."""

@@ -156,6 +156,16 @@ def facts(kernel: str, progress: Progress) -> KernelFacts:
         return KernelFacts.from_json((out / exchange.RESULT).read_text())
 
 
+def bench(
+    kernel: str, request: dict[str, Any], machine: Machine, progress: Progress
+) -> dict[str, Any]:
+    """Return what a guest of `kernel` leaves of the bench that `request` describes."""
+    with _folder() as out:
+        _ask(request, at_hand(kernel, progress), out, machine, progress)
+        left: dict[str, Any] = json.loads((out / exchange.RESULT).read_text())
+    return left
+
+
 def _boot(wanted: Wanted, what: str, out: Path, machine: Machine, progress: Progress) -> None:
     chosen = [scenarios.find(name) for name in wanted.scenarios]
     machine = fitting(machine, chosen, wanted.form)

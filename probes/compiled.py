@@ -32,7 +32,10 @@ _KEPT = 8
 
 # struct bpf_insn of include/uapi/linux/bpf.h: opcode, registers, offset, immediate.
 _INSTRUCTION = struct.Struct("<BBhi")
-_LOAD_64, _OF_MAP = 0x18, 1
+_LOAD_64, _OF_MAP, _OF_VALUE = 0x18, 1, 2
+
+CONTROL_MARK = 0x7FFFFFFF
+"""What the text has where the descriptor of the map `control` belongs that it takes a value of."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def _renamed(code: bytes, name: Callable[[int], int]) -> bytes:
     at = 0
     while at < len(code):
         opcode, registers, offset, immediate = _INSTRUCTION.unpack_from(code, at)
-        if opcode == _LOAD_64 and registers >> 4 == _OF_MAP:
+        if opcode == _LOAD_64 and registers >> 4 in (_OF_MAP, _OF_VALUE):
             _INSTRUCTION.pack_into(renamed, at, opcode, registers, offset, name(immediate))
         at += _INSTRUCTION.size * (2 if opcode == _LOAD_64 else 1)
     return bytes(renamed)
@@ -161,6 +164,7 @@ def _compile(text: str, functions: Iterable[str], maps: Sequence[str]) -> Compil
     module = _with_stderr(lambda: Module(text=text, cflags=["-Wno-everything"]), _refusal)
     fds = {name: bcc.lib.bpf_table_fd(module.module, name.encode()) for name in maps}
     places = {fd: place for place, fd in enumerate(fds.values())}
+    places[CONTROL_MARK] = list(maps).index("control")
     code = {}
     for name in functions:
         start = bcc.lib.bpf_function_start(module.module, name.encode())

@@ -72,6 +72,7 @@ def _walk(kind: str, source_file: str, *sources: Source) -> ProbePoint:
         section="walk",
         metrics=_WALK_METRICS,
         overhead=_WALK_OVERHEAD,
+        typed=True,
     )
 
 
@@ -84,6 +85,7 @@ def _step(op: str, *sources: Source) -> ProbePoint:
         entry="step(&a)",
         metrics=("rmapwatch_walk_vmas",),
         overhead="One program per VMA that a walk enters: the part that grows with sharing.",
+        typed=True,
     )
 
 

@@ -24,6 +24,7 @@ from . import (
     rmap,
     state,
 )
+from .compiled import CONTROL_MARK
 from .resolve import Candidate
 from .spec import Bit, Member, Op
 
@@ -118,7 +119,9 @@ def c_source(candidates: Sequence[Candidate], facts: KernelFacts, build: Build) 
         *_defines(candidates, facts, build),
         *layout([c.point.name for c in candidates]).c_text(),
         *events.c_text(),
-        "struct args { u32 probe; " + " ".join(f"u64 {name};" for name in ARGUMENTS) + " };",
+        "struct args { u32 probe; bool typed; "
+        + " ".join(f"u64 {name};" for name in ARGUMENTS)
+        + " };",
         *_op_function(rmap.OPS, facts, build.addresses),
         *((BPF_DIR / name).read_text() for name in HANDLERS),
     ]
@@ -135,6 +138,7 @@ def _defines(candidates: Sequence[Candidate], facts: KernelFacts, build: Build) 
     yield f"#define EXACT_COUNTS {state.EXACT_COUNTS}"
     yield f"#define EXACT_BITS {state.EXACT_COUNTS.bit_length() - 1}"
     yield f"#define NOT_KNOWN ({events.NOT_KNOWN})"
+    yield f"#define CONTROL_MARK {CONTROL_MARK}"
     yield f"#define UNSEEN {events.UNSEEN}"
     yield f"#define PROBES {len(candidates)}"
     yield f"#define OPS {len(rmap.OPS)}"
@@ -338,8 +342,11 @@ def _stub(
     yield f"\tstruct args a = {{ .probe = {number} }};"
     if mechanism != "kretprobe":
         params = facts.functions[candidate.source.symbol].params
+        typed = traced and candidate.point.typed
+        if typed:
+            yield "\ta.typed = true;"
         for name, position in candidate.source.args.items():
-            yield f"\t{_fetch(name, position, traced, params)}"
+            yield f"\t{_fetch(name, position, traced, params, typed)}"
         returns = facts.functions[candidate.source.symbol].returns
         if mechanism == "fexit" and returns not in (None, "void"):
             yield f"\t{_from_context('ret', len(params or ()), returns)}"
@@ -364,13 +371,19 @@ def _event_stub(number: int, candidate: Candidate, call: str, facts: KernelFacts
 
 
 def _fetch(
-    name: str, position: int, traced: bool, params: tuple[tuple[str, str], ...] | None
+    name: str,
+    position: int,
+    traced: bool,
+    params: tuple[tuple[str, str], ...] | None,
+    typed: bool,
 ) -> str:
-    """Return the line that fills one argument."""
+    """Return the line that fills one argument; ``typed``: a pointer as the verifier knows it."""
     if not traced:
         return f"a.{name} = PT_REGS_PARM{position + 1}(ctx);"
     ctype = params[position][1] if params else ""
     cast = {"bool": "(u8)", "int": "(u32)", "unsigned int": "(u32)"}.get(ctype, "")
+    if typed:
+        return f"a.{name} = {cast}ctx[{position}];"
     return _from_context(name, position, ctype, cast)
 
 
@@ -379,5 +392,5 @@ def _from_context(name: str, position: int, ctype: str, cast: str = "") -> str:
     if ctype.endswith("*"):
         # As a plain number: the verifier lets nobody calculate with a typed pointer, and older ones
         # refuse to load a pointer to anything but a struct.
-        return f"bpf_probe_read_kernel(&a.{name}, 8, &ctx[{position}]);"
+        return f"a.{name} = read_u64((u64)ctx, {8 * position});"
     return f"a.{name} = {cast}ctx[{position}];"

@@ -38,7 +38,8 @@ class ProbePoint:
     "" where that side is not watched.
     ``section``: which part of a thread's work in progress a point with both sides lies in.
     ``metrics``: what it feeds. ``overhead``: what it costs, in words. ``opt_in``: too dear to be
-    attached unless it is asked for.
+    attached unless it is asked for. ``typed``: its handlers read its arguments, all pointers to
+    structs, by `member_u64` and the like: loads where the verifier knows the type, not calls.
     """
 
     name: str
@@ -51,6 +52,7 @@ class ProbePoint:
     metrics: tuple[str, ...] = ()
     overhead: str = ""
     opt_in: bool = False
+    typed: bool = False
 
 
 @dataclass(frozen=True)

@@ -186,6 +186,7 @@ def structs(probes: Sequence[str]) -> dict[str, tuple[Field, ...]]:
             Field("op"),
             Field("counted"),
             Field("mapcount"),
+            Field("large"),
             Field("flags"),
             Field("gated"),
             Field("steps"),

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rmapwatch.tools import (
+    bench_pages,
     check_pages,
     dashboard,
     headlines,
@@ -31,6 +32,7 @@ GENERATED: tuple[tuple[str, Callable[[], str]], ...] = (
     ("docs/metrics.md", metric_pages.page),
     ("docs/model.md", headlines.page),
     ("docs/model-rules.md", model_rules.page),
+    ("docs/overhead.md", bench_pages.page),
     ("docs/probes.md", probe_pages.probes),
     ("docs/kernels.md", probe_pages.kernels),
     ("docs/recordings.md", recording_pages.page),

@@ -41,6 +41,25 @@ static inline u8 read_u8(u64 base, s64 offset)
 	return value;
 }
 
+/*
+ * What lies in a struct that an argument points to. Where the verifier knows the pointer's type it is
+ * a load, which reads 0 where there is nothing; a helper does the same for twenty times as much.
+ */
+static inline u64 member_u64(struct args *a, u64 argument, s64 offset)
+{
+	return a->typed ? *(u64 *)(argument + offset) : read_u64(argument, offset);
+}
+
+static inline s32 member_s32(struct args *a, u64 argument, s64 offset)
+{
+	return a->typed ? *(s32 *)(argument + offset) : read_s32(argument, offset);
+}
+
+static inline u8 member_u8(struct args *a, u64 argument, s64 offset)
+{
+	return a->typed ? *(u8 *)(argument + offset) : read_u8(argument, offset);
+}
+
 static inline struct cpu_state *this_cpu(void)
 {
 	u32 cpu = bpf_get_smp_processor_id();
@@ -75,11 +94,12 @@ static inline u64 bounded(u64 index, u64 limit)
 static inline bool name##_begins(struct cpu_state *st, struct work *w, u32 probe, u32 tid) \
 {                                                                                       \
 	st->accounts[probe].entries++;                                                  \
-	if (w->name##_owner == tid) {                                                   \
+	if (w->name##_owner) {                                                          \
+		if (w->name##_owner != tid) {                                           \
+			st->accounts[probe].collided++;                                 \
+			return false;                                                   \
+		}                                                                       \
 		st->accounts[bounded(w->name##_probe, PROBES)].stale++;                 \
-	} else if (w->name##_owner) {                                                   \
-		st->accounts[probe].collided++;                                         \
-		return false;                                                           \
 	}                                                                               \
 	w->name##_owner = tid;                                                          \
 	w->name##_probe = probe;                                                        \
@@ -103,12 +123,18 @@ static inline u32 batch_of(struct work *w, u32 tid)
 	return w->batch_owner == tid ? w->batch : 0;
 }
 
+/*
+ * What the reader wants: the only value of its map, by address. The loader puts the map's descriptor
+ * where the mark is.
+ */
+static inline struct control *controls(void)
+{
+	return (struct control *)bpf_pseudo_fd(BPF_PSEUDO_MAP_VALUE, CONTROL_MARK);
+}
+
 static inline bool wants_event(u32 type)
 {
-	u32 zero = 0;
-	struct control *c = (struct control *)control.lookup(&zero);
-
-	return c && (c->events & (1ULL << type));
+	return controls()->events & (1ULL << type);
 }
 
 /*
@@ -136,47 +162,37 @@ static inline void *new_event(struct cpu_state *st, struct work *w, u32 type, u6
 	return e;
 }
 
-/* Whether every VMA that a walk of this op enters from now on is counted. */
-static inline bool steps_watched(u32 op)
+/* 1 << shift where the value is above the limit, else 0; a branch would be two paths to verify. */
+static inline u64 above(u64 value, u64 limit, u64 shift)
 {
-	u32 zero = 0;
-	struct control *c = (struct control *)control.lookup(&zero);
-
-	return c && (c->steps & (1ULL << op));
-}
-
-/* Whether every VMA that a walk of this kind looks at from now on is counted. */
-static inline bool looks_watched(u32 kind)
-{
-	u32 zero = 0;
-	struct control *c = (struct control *)control.lookup(&zero);
-
-	return c && (c->looks & (1ULL << kind));
+	return (limit - value) >> 63 << shift;
 }
 
 /*
  * Whether the VMAs of a walk that begins now are left out, of all walks but one in gate + 1. By
  * chance: reclaim walks in turns to reference and to unmap, and counting would take one of the two.
  */
-static inline bool steps_gated(void)
+static inline bool steps_gated(struct control *c)
 {
-	u32 zero = 0;
-	struct control *c = (struct control *)control.lookup(&zero);
-
-	return c && c->gate && (bpf_get_prandom_u32() & c->gate);
+	return c->gate && (bpf_get_prandom_u32() & c->gate);
 }
 
-/* Bits that a value needs. */
+/* Bits that a value below 2^63 needs. */
 static inline u64 bit_length(u64 value)
 {
-	u64 bits = 0;
+	u64 bits = 0, more;
 
-	if (value >> 32) { bits += 32; value >>= 32; }
-	if (value >> 16) { bits += 16; value >>= 16; }
-	if (value >> 8) { bits += 8; value >>= 8; }
-	if (value >> 4) { bits += 4; value >>= 4; }
-	if (value >> 2) { bits += 2; value >>= 2; }
-	if (value >> 1) { bits += 1; value >>= 1; }
+	if (value >> 16) {
+		bits = 16; value >>= 16;
+		if (value >> 16) {
+			bits = 32; value >>= 16;
+			more = above(value, 0xffff, 4); bits += more; value >>= more;
+		}
+	}
+	more = above(value, 0xff, 3); bits += more; value >>= more;
+	more = above(value, 0xf, 2); bits += more; value >>= more;
+	more = above(value, 0x3, 1); bits += more; value >>= more;
+	more = above(value, 0x1, 0); bits += more; value >>= more;
 	return bits + value;
 }
 
@@ -209,12 +225,12 @@ static inline bool is_large(u64 folio)
 }
 
 /* Page-table entries that map the folio; NOT_KNOWN for a large one where no field holds the sum. */
-static inline s32 mapcount_of(u64 folio)
+static inline s64 mapcount_of(struct args *a, u64 folio, u64 large)
 {
 	if (!folio)
 		return NOT_KNOWN;
-	if (!is_large(folio))
-		return read_s32(folio, FOLIO_MAPCOUNT) + 1;
+	if (!large)
+		return member_s32(a, folio, FOLIO_MAPCOUNT) + 1;
 	if (LARGE_MAPCOUNT < 0)
 		return NOT_KNOWN;
 	return read_s32(folio, LARGE_MAPCOUNT) + 1;

@@ -6,7 +6,7 @@
 SECTION(walk)
 
 /* What a callback counted by itself, to be compared at exit: mapcount left, or PTEs cleaned. */
-static inline s32 callback_count(u32 op, u64 arg)
+static inline s64 callback_count(u64 op, u64 arg)
 {
 	if (op == OP_REFERENCE && REFERENCED_MAPCOUNT >= 0)
 		return read_s32(arg, REFERENCED_MAPCOUNT);
@@ -20,24 +20,28 @@ static inline int walk_enter(struct args *a, u32 kind)
 	u32 tid = bpf_get_current_pid_tgid();
 	struct cpu_state *st = this_cpu();
 	struct work *w = this_work(tid);
-	u64 callback;
+	struct control *c = controls();
+	u64 op;
 
 	if (!st || !w || !walk_begins(st, w, a->probe, tid))
 		return 0;
 	w->folio = a->folio;
 	w->index = a->index;
 	w->rwc = a->rwc;
-	w->arg = read_u64(a->rwc, RWC_ARG);
-	callback = read_u64(a->rwc, RWC_ONE);
-	w->op = op_of(callback, w->arg);
-	w->counted = callback_count(w->op, w->arg);
-	w->mapcount = mapcount_of(a->folio);
-	w->flags = a->locked ? WALK_LOCKED : 0;
-	w->gated = steps_gated();
-	w->steps = !w->gated && steps_watched(w->op);
+	w->arg = member_u64(a, a->rwc, RWC_ARG);
+	op = op_of(member_u64(a, a->rwc, RWC_ONE), w->arg);
+	w->op = op;
+	w->counted = callback_count(op, w->arg);
+	/* It stays so: who splits a folio waits for all who have a reference. */
+	w->large = member_u64(a, a->folio, FOLIO_FLAGS) & (1ULL << PG_HEAD);
+	w->mapcount = mapcount_of(a, a->folio, w->large);
+	w->flags = (a->locked & 1) * WALK_LOCKED;
+	/* Whether every VMA that it enters, or looks at, from now on is counted. */
+	w->gated = steps_gated(c);
+	w->steps = w->gated ? 0 : c->steps & (1ULL << op);
+	w->looks = w->gated ? 0 : c->looks & (1ULL << kind);
 	w->vmas = 0;
 	w->mapper = 0;
-	w->looks = !w->gated && looks_watched(kind);
 	w->looked_at = 0;
 	w->start = bpf_ktime_get_ns();
 	return 0;
@@ -81,21 +85,24 @@ static inline int look(struct args *a)
 	return 0;
 }
 
-/* PTEs that a walk found, changed or restored, by what its callback or the mapcount tells. */
-static inline s32 ptes_of(struct work *w, s32 mapcount)
-{
-	s32 counted = callback_count(w->op, w->arg);
+/* The ops of which the mapcount tells what a walk changed. */
+#define BY_MAPCOUNT \
+	(1ULL << OP_RESTORE | 1ULL << OP_UNMAP | 1ULL << OP_MIGRATE | 1ULL << OP_SPLIT)
 
-	if (w->op == OP_REFERENCE)
-		return REFERENCED_MAPCOUNT < 0 ? NOT_KNOWN : (s32)w->counted - counted;
-	if (w->op == OP_MKCLEAN)
-		return counted - (s32)w->counted;
-	if ((s32)w->mapcount == NOT_KNOWN || mapcount == NOT_KNOWN)
-		return NOT_KNOWN;
-	if (w->op == OP_RESTORE)
-		return mapcount - (s32)w->mapcount;
-	if (w->op == OP_UNMAP || w->op == OP_MIGRATE || w->op == OP_SPLIT)
-		return (s32)w->mapcount - mapcount;
+/* PTEs that a walk found, changed or restored, by what its callback or the mapcount tells. */
+static inline s64 ptes_of(struct work *w, u64 op, s64 mapcount)
+{
+	s64 before = w->mapcount;
+
+	if (1ULL << op & BY_MAPCOUNT) {
+		if (before == NOT_KNOWN || mapcount == NOT_KNOWN)
+			return NOT_KNOWN;
+		return op == OP_RESTORE ? mapcount - before : before - mapcount;
+	}
+	if (op == OP_REFERENCE && REFERENCED_MAPCOUNT >= 0)
+		return (s64)w->counted - callback_count(op, w->arg);
+	if (op == OP_MKCLEAN)
+		return callback_count(op, w->arg) - (s64)w->counted;
 	return NOT_KNOWN;
 }
 
@@ -113,12 +120,14 @@ static inline u64 restored_from(struct work *w)
 }
 
 static inline void walk_event(struct cpu_state *st, struct work *w, u32 kind, u64 now, u64 ns,
-			      s32 vmas, s32 ptes, s32 mapcount)
+			      s64 vmas, s64 ptes, s64 mapcount)
 {
 	struct walk_event *e = new_event(st, w, EVENT_WALK, now);
 
 	if (!e)
 		return;
+	if (read_u64(w->rwc, RWC_INVALID_VMA))
+		w->flags |= WALK_FILTERED;
 	e->pfn = pfn_of(w->folio);
 	e->index = w->folio ? read_u64(w->folio, FOLIO_INDEX) : w->index;
 	e->map = map_of(w->folio);
@@ -155,7 +164,7 @@ static inline int walk_exit(struct args *a, u32 kind)
 	struct cpu_state *st = this_cpu();
 	struct work *w = this_work(tid);
 	struct walk_cell *cell;
-	s32 mapcount, ptes, vmas;
+	s64 mapcount, ptes, vmas;
 	u64 op;
 
 	if (!st || !w || !walk_is_ours(st, w, a->probe, tid))
@@ -168,21 +177,20 @@ static inline int walk_exit(struct args *a, u32 kind)
 	}
 	op = w->op;
 	ns = now - w->start;
-	mapcount = mapcount_of(w->folio);
-	ptes = ptes_of(w, mapcount);
-	vmas = w->steps ? (s32)w->vmas : NOT_KNOWN;
-	if (RWC_CONTENDED >= 0 && op == OP_REFERENCE && read_u8(w->rwc, RWC_CONTENDED))
-		w->flags |= WALK_BAILED;
-	if (read_u64(w->rwc, RWC_INVALID_VMA))
-		w->flags |= WALK_FILTERED;
+	mapcount = mapcount_of(a, a->typed ? a->folio : w->folio, w->large);
+	ptes = ptes_of(w, op, mapcount);
+	vmas = w->steps ? (s64)w->vmas : NOT_KNOWN;
 
 	/* Here, not before: verifiers forget the bound of a value that was put aside. */
 	cell = &st->walks[kind * OPS + bounded(op, OPS)];
 	cell->walks++;
 	cell->ns += ns;
 	cell->ns_slots[duration_slot(ns)]++;
-	if (w->flags & WALK_BAILED)
+	if (RWC_CONTENDED >= 0 && op == OP_REFERENCE &&
+	    member_u8(a, a->typed ? a->rwc : w->rwc, RWC_CONTENDED)) {
+		w->flags |= WALK_BAILED;
 		cell->bailouts++;
+	}
 	if (vmas >= 0) {
 		cell->vmas += vmas;
 		cell->vmas_slots[count_slot(vmas)]++;

@@ -5,6 +5,7 @@
 #define EXACT_COUNTS 16
 #define EXACT_BITS 4
 #define NOT_KNOWN (-1)
+#define CONTROL_MARK 2147483647
 #define UNSEEN 255
 #define PROBES 51
 #define OPS 10
@@ -340,6 +341,7 @@ struct work {
 	u64 op;
 	u64 counted;
 	u64 mapcount;
+	u64 large;
 	u64 flags;
 	u64 gated;
 	u64 steps;
@@ -626,7 +628,7 @@ struct cow_event {
 	u8 outcome;
 	char unused[62];
 };
-struct args { u32 probe; u64 folio; u64 rwc; u64 mapping; u64 index; u64 locked; u64 is_locked; u64 vm_flags; u64 control; u64 stat; u64 scanned; u64 taken; u64 reclaimed; u64 activated; u64 deactivated; u64 lru; u64 ignore_references; u64 options; u64 node; u64 item; u64 vmf; u64 pfn; u64 flags; u64 type; u64 result; u64 code; u64 address; u64 lsb; u64 task; u64 reason; u64 mode; u64 succeeded; u64 failed; u64 split; u64 lock; u64 clone_args; u64 vma; u64 ret; };
+struct args { u32 probe; bool typed; u64 folio; u64 rwc; u64 mapping; u64 index; u64 locked; u64 is_locked; u64 vm_flags; u64 control; u64 stat; u64 scanned; u64 taken; u64 reclaimed; u64 activated; u64 deactivated; u64 lru; u64 ignore_references; u64 options; u64 node; u64 item; u64 vmf; u64 pfn; u64 flags; u64 type; u64 result; u64 code; u64 address; u64 lsb; u64 task; u64 reason; u64 mode; u64 succeeded; u64 failed; u64 split; u64 lock; u64 clone_args; u64 vma; u64 ret; };
 static inline u32 op_of(u64 callback, u64 arg)
 {
 	if (callback == 0x1000ULL) { /* folio_referenced_one */
@@ -677,107 +679,119 @@ static inline u32 op_of(u64 callback, u64 arg)
 int fentry_rmap_walk_anon(u64 *ctx)
 {
 	struct args a = { .probe = 0 };
-	bpf_probe_read_kernel(&a.folio, 8, &ctx[0]);
-	bpf_probe_read_kernel(&a.rwc, 8, &ctx[1]);
+	a.typed = true;
+	a.folio = ctx[0];
+	a.rwc = ctx[1];
 	a.locked = (u8)ctx[2];
 	return walk_enter(&a, KIND_ANON);
 }
 int fexit_rmap_walk_anon(u64 *ctx)
 {
 	struct args a = { .probe = 0 };
-	bpf_probe_read_kernel(&a.folio, 8, &ctx[0]);
-	bpf_probe_read_kernel(&a.rwc, 8, &ctx[1]);
+	a.typed = true;
+	a.folio = ctx[0];
+	a.rwc = ctx[1];
 	a.locked = (u8)ctx[2];
 	return walk_exit(&a, KIND_ANON);
 }
 int fentry___rmap_walk_file(u64 *ctx)
 {
 	struct args a = { .probe = 1 };
-	bpf_probe_read_kernel(&a.folio, 8, &ctx[0]);
-	bpf_probe_read_kernel(&a.mapping, 8, &ctx[1]);
+	a.typed = true;
+	a.folio = ctx[0];
+	a.mapping = ctx[1];
 	a.index = ctx[2];
-	bpf_probe_read_kernel(&a.rwc, 8, &ctx[4]);
+	a.rwc = ctx[4];
 	a.locked = (u8)ctx[5];
 	return walk_enter(&a, KIND_FILE);
 }
 int fexit___rmap_walk_file(u64 *ctx)
 {
 	struct args a = { .probe = 1 };
-	bpf_probe_read_kernel(&a.folio, 8, &ctx[0]);
-	bpf_probe_read_kernel(&a.mapping, 8, &ctx[1]);
+	a.typed = true;
+	a.folio = ctx[0];
+	a.mapping = ctx[1];
 	a.index = ctx[2];
-	bpf_probe_read_kernel(&a.rwc, 8, &ctx[4]);
+	a.rwc = ctx[4];
 	a.locked = (u8)ctx[5];
 	return walk_exit(&a, KIND_FILE);
 }
 int fentry_rmap_walk_ksm(u64 *ctx)
 {
 	struct args a = { .probe = 2 };
-	bpf_probe_read_kernel(&a.folio, 8, &ctx[0]);
-	bpf_probe_read_kernel(&a.rwc, 8, &ctx[1]);
+	a.typed = true;
+	a.folio = ctx[0];
+	a.rwc = ctx[1];
 	return walk_enter(&a, KIND_KSM);
 }
 int fexit_rmap_walk_ksm(u64 *ctx)
 {
 	struct args a = { .probe = 2 };
-	bpf_probe_read_kernel(&a.folio, 8, &ctx[0]);
-	bpf_probe_read_kernel(&a.rwc, 8, &ctx[1]);
+	a.typed = true;
+	a.folio = ctx[0];
+	a.rwc = ctx[1];
 	return walk_exit(&a, KIND_KSM);
 }
 int fentry_folio_referenced_one(u64 *ctx)
 {
 	struct args a = { .probe = 3 };
-	bpf_probe_read_kernel(&a.vma, 8, &ctx[1]);
+	a.typed = true;
+	a.vma = ctx[1];
 	return step(&a);
 }
 int fentry_try_to_unmap_one(u64 *ctx)
 {
 	struct args a = { .probe = 4 };
-	bpf_probe_read_kernel(&a.vma, 8, &ctx[1]);
+	a.typed = true;
+	a.vma = ctx[1];
 	return step(&a);
 }
 int fentry_try_to_unmap_poisoned_hugetlb_one(u64 *ctx)
 {
 	struct args a = { .probe = 5 };
-	bpf_probe_read_kernel(&a.vma, 8, &ctx[1]);
+	a.typed = true;
+	a.vma = ctx[1];
 	return step(&a);
 }
 int fentry_try_to_migrate_one(u64 *ctx)
 {
 	struct args a = { .probe = 6 };
-	bpf_probe_read_kernel(&a.vma, 8, &ctx[1]);
+	a.typed = true;
+	a.vma = ctx[1];
 	return step(&a);
 }
 int fentry_remove_migration_pte(u64 *ctx)
 {
 	struct args a = { .probe = 7 };
-	bpf_probe_read_kernel(&a.vma, 8, &ctx[1]);
+	a.typed = true;
+	a.vma = ctx[1];
 	return step(&a);
 }
 int fentry_page_mkclean_one(u64 *ctx)
 {
 	struct args a = { .probe = 8 };
-	bpf_probe_read_kernel(&a.vma, 8, &ctx[1]);
+	a.typed = true;
+	a.vma = ctx[1];
 	return step(&a);
 }
 int fexit_anon_rmap_tree_iter_first(u64 *ctx)
 {
 	struct args a = { .probe = 9 };
-	bpf_probe_read_kernel(&a.ret, 8, &ctx[3]);
+	a.ret = read_u64((u64)ctx, 24);
 	return look(&a);
 }
 int fexit_anon_rmap_tree_iter_next(u64 *ctx)
 {
 	struct args a = { .probe = 10 };
-	bpf_probe_read_kernel(&a.ret, 8, &ctx[3]);
+	a.ret = read_u64((u64)ctx, 24);
 	return look(&a);
 }
 int fexit_folio_referenced(u64 *ctx)
 {
 	struct args a = { .probe = 11 };
-	bpf_probe_read_kernel(&a.folio, 8, &ctx[0]);
+	a.folio = read_u64((u64)ctx, 0);
 	a.is_locked = (u32)ctx[1];
-	bpf_probe_read_kernel(&a.vm_flags, 8, &ctx[3]);
+	a.vm_flags = read_u64((u64)ctx, 24);
 	a.ret = ctx[4];
 	return reference_exit(&a);
 }
@@ -863,16 +877,16 @@ int fexit_reclaim_clean_pages_from_list(u64 *ctx)
 int fentry_shrink_folio_list(u64 *ctx)
 {
 	struct args a = { .probe = 19 };
-	bpf_probe_read_kernel(&a.control, 8, &ctx[2]);
-	bpf_probe_read_kernel(&a.stat, 8, &ctx[3]);
+	a.control = read_u64((u64)ctx, 16);
+	a.stat = read_u64((u64)ctx, 24);
 	a.ignore_references = (u8)ctx[4];
 	return batch_enter(&a);
 }
 int fexit_shrink_folio_list(u64 *ctx)
 {
 	struct args a = { .probe = 19 };
-	bpf_probe_read_kernel(&a.control, 8, &ctx[2]);
-	bpf_probe_read_kernel(&a.stat, 8, &ctx[3]);
+	a.control = read_u64((u64)ctx, 16);
+	a.stat = read_u64((u64)ctx, 24);
 	a.ignore_references = (u8)ctx[4];
 	a.ret = ctx[6];
 	return batch_exit(&a);
@@ -880,7 +894,7 @@ int fexit_shrink_folio_list(u64 *ctx)
 int fentry_try_to_unmap(u64 *ctx)
 {
 	struct args a = { .probe = 20 };
-	bpf_probe_read_kernel(&a.folio, 8, &ctx[0]);
+	a.folio = read_u64((u64)ctx, 0);
 	return unmap_enter(&a);
 }
 int fentry_shrink_active_list(u64 *ctx)
@@ -946,32 +960,32 @@ int fexit_try_to_merge_with_ksm_page(u64 *ctx)
 int fentry_stable_tree_append(u64 *ctx)
 {
 	struct args a = { .probe = 29 };
-	bpf_probe_read_kernel(&a.node, 8, &ctx[1]);
+	a.node = read_u64((u64)ctx, 8);
 	return ksm_append(&a);
 }
 int fentry_remove_rmap_item_from_tree(u64 *ctx)
 {
 	struct args a = { .probe = 30 };
-	bpf_probe_read_kernel(&a.item, 8, &ctx[0]);
+	a.item = read_u64((u64)ctx, 0);
 	return ksm_remove_enter(&a);
 }
 int fexit_remove_rmap_item_from_tree(u64 *ctx)
 {
 	struct args a = { .probe = 30 };
-	bpf_probe_read_kernel(&a.item, 8, &ctx[0]);
+	a.item = read_u64((u64)ctx, 0);
 	return ksm_remove_exit(&a);
 }
 int fentry_remove_node_from_stable_tree(u64 *ctx)
 {
 	struct args a = { .probe = 31 };
-	bpf_probe_read_kernel(&a.node, 8, &ctx[0]);
+	a.node = read_u64((u64)ctx, 0);
 	return ksm_remove_node(&a);
 }
 int fexit_ksm_might_need_to_copy(u64 *ctx)
 {
 	struct args a = { .probe = 32 };
-	bpf_probe_read_kernel(&a.folio, 8, &ctx[0]);
-	bpf_probe_read_kernel(&a.ret, 8, &ctx[3]);
+	a.folio = read_u64((u64)ctx, 0);
+	a.ret = read_u64((u64)ctx, 24);
 	return ksm_swapin(&a);
 }
 int fentry_memory_failure(u64 *ctx)
@@ -1030,7 +1044,7 @@ int fentry_force_sig_mceerr(u64 *ctx)
 {
 	struct args a = { .probe = 38 };
 	a.code = (u32)ctx[0];
-	bpf_probe_read_kernel(&a.address, 8, &ctx[1]);
+	a.address = read_u64((u64)ctx, 8);
 	a.lsb = ctx[2];
 	return mceerr(&a);
 }
@@ -1038,9 +1052,9 @@ int fentry_send_sig_mceerr(u64 *ctx)
 {
 	struct args a = { .probe = 39 };
 	a.code = (u32)ctx[0];
-	bpf_probe_read_kernel(&a.address, 8, &ctx[1]);
+	a.address = read_u64((u64)ctx, 8);
 	a.lsb = ctx[2];
-	bpf_probe_read_kernel(&a.task, 8, &ctx[3]);
+	a.task = read_u64((u64)ctx, 24);
 	return mceerr(&a);
 }
 int fentry_migrate_pages(u64 *ctx)
@@ -1070,40 +1084,40 @@ int tracepoint_migrate_mm_migrate_pages(u8 *ctx)
 int fentry_rwsem_down_read_slowpath(u64 *ctx)
 {
 	struct args a = { .probe = 42 };
-	bpf_probe_read_kernel(&a.lock, 8, &ctx[0]);
+	a.lock = read_u64((u64)ctx, 0);
 	return wait_enter(&a, MODE_READ);
 }
 int fexit_rwsem_down_read_slowpath(u64 *ctx)
 {
 	struct args a = { .probe = 42 };
-	bpf_probe_read_kernel(&a.lock, 8, &ctx[0]);
-	bpf_probe_read_kernel(&a.ret, 8, &ctx[3]);
+	a.lock = read_u64((u64)ctx, 0);
+	a.ret = read_u64((u64)ctx, 24);
 	return wait_exit(&a);
 }
 int fentry_rwsem_down_write_slowpath(u64 *ctx)
 {
 	struct args a = { .probe = 43 };
-	bpf_probe_read_kernel(&a.lock, 8, &ctx[0]);
+	a.lock = read_u64((u64)ctx, 0);
 	return wait_enter(&a, MODE_WRITE);
 }
 int fexit_rwsem_down_write_slowpath(u64 *ctx)
 {
 	struct args a = { .probe = 43 };
-	bpf_probe_read_kernel(&a.lock, 8, &ctx[0]);
-	bpf_probe_read_kernel(&a.ret, 8, &ctx[2]);
+	a.lock = read_u64((u64)ctx, 0);
+	a.ret = read_u64((u64)ctx, 16);
 	return wait_exit(&a);
 }
 int fentry_copy_process(u64 *ctx)
 {
 	struct args a = { .probe = 44 };
-	bpf_probe_read_kernel(&a.clone_args, 8, &ctx[3]);
+	a.clone_args = read_u64((u64)ctx, 24);
 	return fork_enter(&a);
 }
 int fexit_copy_process(u64 *ctx)
 {
 	struct args a = { .probe = 44 };
-	bpf_probe_read_kernel(&a.clone_args, 8, &ctx[3]);
-	bpf_probe_read_kernel(&a.ret, 8, &ctx[4]);
+	a.clone_args = read_u64((u64)ctx, 24);
+	a.ret = read_u64((u64)ctx, 32);
 	return fork_exit(&a);
 }
 int fentry_dup_mmap(u64 *ctx)
@@ -1131,13 +1145,13 @@ int fexit_anon_vma_fork(u64 *ctx)
 int fentry_anon_vma_clone(u64 *ctx)
 {
 	struct args a = { .probe = 47 };
-	bpf_probe_read_kernel(&a.vma, 8, &ctx[0]);
+	a.vma = read_u64((u64)ctx, 0);
 	return clone_enter(&a);
 }
 int fexit_anon_vma_clone(u64 *ctx)
 {
 	struct args a = { .probe = 47 };
-	bpf_probe_read_kernel(&a.vma, 8, &ctx[0]);
+	a.vma = read_u64((u64)ctx, 0);
 	a.ret = ctx[3];
 	return clone_exit(&a);
 }
@@ -1155,13 +1169,13 @@ int fexit_copy_page_range(u64 *ctx)
 int fentry_do_wp_page(u64 *ctx)
 {
 	struct args a = { .probe = 49 };
-	bpf_probe_read_kernel(&a.vmf, 8, &ctx[0]);
+	a.vmf = read_u64((u64)ctx, 0);
 	return cow_enter(&a);
 }
 int fexit_do_wp_page(u64 *ctx)
 {
 	struct args a = { .probe = 49 };
-	bpf_probe_read_kernel(&a.vmf, 8, &ctx[0]);
+	a.vmf = read_u64((u64)ctx, 0);
 	a.ret = ctx[1];
 	return cow_exit(&a);
 }

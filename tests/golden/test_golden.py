@@ -142,7 +142,7 @@ def test_the_live_screen(kernel: str, size: tuple[int, int]) -> None:
 def test_handlers_use_no_member_that_is_not_there() -> None:
     """What a compiler would say, without one: members of the slot, the state and the arguments."""
     structs = source.layout(catalogue.names(steps=True)).structs
-    arguments = set(source.ARGUMENTS) | {"probe"}
+    arguments = set(source.ARGUMENTS) | {"probe", "typed"}
     for handlers in source.BPF_DIR.glob("*.bpf.c"):
         text = handlers.read_text()
         for name, there in (

@@ -33,6 +33,12 @@ def test_maps_get_the_descriptors_of_this_process() -> None:
     assert KEPT.linked("step", {"events": 41, "state": 17}) == program()
 
 
+def test_the_value_of_a_map_is_taken_of_the_same_map() -> None:
+    kept = Compiled(KEPT.maps, {"walk": load_64(1, 1, 0) + load_64(0, 2, 1)})
+    linked = kept.linked("walk", {"events": 41, "state": 17})
+    assert linked == load_64(1, 1, 17) + load_64(0, 2, 41)
+
+
 def test_it_survives_being_written() -> None:
     assert Compiled.from_json(KEPT.to_json()) == KEPT
 
