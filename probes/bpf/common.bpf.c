@@ -75,14 +75,16 @@ static inline struct work *this_work(u32 tid)
 }
 
 /*
- * An index that the verifier can see is below the limit: the barrier keeps the compiler from
- * checking the bound on one copy of the value and indexing with another.
+ * An index that the verifier can see is below the limit, a constant. In assembly, since a compiler
+ * may check the bound on one copy of the value and index with another, or compare the constant with
+ * the value: v5.10 then also follows the way that the value's range excludes, and refuses it.
  */
-static inline u64 bounded(u64 index, u64 limit)
-{
-	asm volatile("" : "+r"(index));
-	return index < limit ? index : limit - 1;
-}
+#define bounded(index, limit) ({                                                        \
+	u64 _at = (index);                                                              \
+	asm volatile("if %0 < %1 goto +1\n\t%0 = %2"                                    \
+		     : "+r"(_at) : "i"(limit), "i"((limit) - 1));                       \
+	_at;                                                                            \
+})
 
 /*
  * A section is one thing that a thread can be inside of: a walk, a batch of reclaim, ... It lies in
