@@ -13,7 +13,9 @@ from rmapwatch.probes.sample import Sample
 from rmapwatch.probes.session import Session
 
 STORM = ("--children", "11", "--pages", "101", "--rounds", "6")
-REQUEST = session.Request(calibrate=True)
+MEASURED = session.Request(calibrate=True)
+# What programs cost is assumed: measured beside other guests of an emulator it varies too much.
+REQUEST = session.Request()
 KEY = ("reference", "anon")
 
 
@@ -79,11 +81,11 @@ def vmas(before: Sample, after: Sample) -> list[int]:
 
 
 def test_what_programs_cost_is_measured_once(pair: Pair) -> None:
-    again = session.start(REQUEST)
+    again = session.start(MEASURED)
     for _ in range(5):  # emulated, beside other guests, the times may make no sense
         cost, fresh = again.cost, again.sample()
         again.close()
-        again = session.start(REQUEST)
+        again = session.start(MEASURED)
         if cost is not None:
             break
     print(cost)
@@ -131,7 +133,8 @@ def test_a_storm_is_sampled_then_shed_and_its_walks_are_all_counted(pair: Pair) 
 
 def test_it_comes_back_when_the_load_is_gone(pair: Pair) -> None:
     assert pair.calm() == State.FULL
-    assert len(pair.said) == 3
+    news = [said for said in pair.said if "are counted" in said]
+    assert [said.partition(":")[0] for said in news] == ["sampled", "shed", "full"]
     print(*pair.said, sep="\n")
     start, start_beside = pair.samples()
     assert start.sampling == 1.0

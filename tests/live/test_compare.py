@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +33,28 @@ EXERCISED = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=KERNELS)
-def results(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
-    command = ("lab", "compare", *SCENARIOS, "--form", "short", "--json", "-k", request.param)
+Done = Future[subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def guests() -> Iterator[dict[str, Done]]:
+    """`lab compare` on all kernels, two guests at a time."""
+    with ThreadPoolExecutor(2) as pool:
+        yield {series: pool.submit(compared, series) for series in KERNELS}
+        pool.shutdown(cancel_futures=True)
+
+
+def compared(series: str) -> subprocess.CompletedProcess[str]:
+    command = ("lab", "compare", *SCENARIOS, "--form", "short", "--json", "-k", series)
     rmapwatch = Path(sys.executable).with_name("rmapwatch")
-    done = subprocess.run([rmapwatch, *command], capture_output=True, text=True, check=False)
+    return subprocess.run([rmapwatch, *command], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module", params=KERNELS)
+def results(request: pytest.FixtureRequest, guests: dict[str, Done]) -> list[dict[str, Any]]:
+    done = guests[request.param].result()
     assert done.stdout, done.stderr
-    found = json.loads(done.stdout)["scenarios"]
+    found: list[dict[str, Any]] = json.loads(done.stdout)["scenarios"]
     print(json.dumps(found, indent=1))
     assert done.returncode == 0, "a figure differs"
     return found
