@@ -27,7 +27,7 @@ AT_LEAST = {
     "ksm-swap": {"walk": 500, "ksm": 1000, "reference": 300},
     "soft-offline": {"walk": 150, "memory_failure": 60},
     "migrate": {"walk": 5000, "migration": 28},
-    "lock-waits": {"walk": 500, "lock_wait": 5},
+    "lock-waits": {"walk": 300, "lock_wait": 100},
     "fork-dup": {"fork": 28, "cow": 100},
     "cow-reuse": {"walk": 76, "fork": 5, "cow": 400},
     "hwpoison": {"walk": 500, "memory_failure": 15, "signal": 33},
