@@ -19,7 +19,7 @@ def test_over_its_budget(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     script = f"sleep 1000 & echo $! > {pid}; wait"
     with pytest.raises(RmapwatchError, match="over its budget: it took more"):
-        agent._workload(["sh", "-c", script], Tape(), tmp_path / "ledger", 0.5)
+        agent._workload(["sh", "-c", script], Tape().step, tmp_path / "ledger", 0.5)
     stat = Path(f"/proc/{pid.read_text().strip()}/stat")
     assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
 
@@ -27,4 +27,4 @@ def test_over_its_budget(tmp_path: Path) -> None:
 def test_within_its_budget(tmp_path: Path) -> None:
     told = {"workload": "none"}
     command = ["echo", json.dumps(told)]
-    assert agent._workload(command, Tape(), tmp_path / "ledger", 60) == told
+    assert agent._workload(command, Tape().step, tmp_path / "ledger", 60) == told
