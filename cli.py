@@ -3,34 +3,50 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from . import __version__, errors
 from .kernels.facts import KernelFacts
-from .lab import cli as lab_cli
 from .probes import backend as backends
 from .probes import catalogue, needs, service, session
 from .probes.backend import Backend
 from .probes.sample import Sample
-from .views import explain, live, model_cli
+from .views import live
 from .views.pace import Pace
 
+_GROUPS = {"lab": ".lab.cli", "model": ".views.model_cli"}
+
+
+class _Commands(TyperGroup):
+    """All commands; a group is imported when it is asked for, or a third of a start would be it."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*super().list_commands(ctx), *_GROUPS]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in _GROUPS:
+            return super().get_command(ctx, cmd_name)
+        group = typer.main.get_command(importlib.import_module(_GROUPS[cmd_name], __package__).app)
+        group.name = cmd_name
+        return group
+
+
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=True,
     help="What reverse mapping and page reclaim cost on this kernel.",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-app.add_typer(lab_cli.app, name="lab")
-app.add_typer(model_cli.app, name="model")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Interval = Annotated[
@@ -94,9 +110,9 @@ def top(
             raise
         print(f"rmapwatch: not of this kernel: {refused}", file=sys.stderr)
         print("rmapwatch: of a kernel of the lab, under a fork storm:", file=sys.stderr)
-        lab_cli.top_command(
-            "fork-storm", once=once, as_json=as_json, interval=interval, backend=backend
-        )
+        from .lab.cli import top_command
+
+        top_command("fork-storm", once=once, as_json=as_json, interval=interval, backend=backend)
         return
     feed = live.of(attached)
     live.load(as_json or once)
@@ -263,6 +279,8 @@ def probes(
     ] = False,
 ) -> None:
     """Show which probe points resolve on this kernel, by which way, and why not."""
+    from .views import explain
+
     if dry_run:
         _dry_run(facts_file, backend)
         return
@@ -292,11 +310,15 @@ def doctor(
     if sweep:
         _sweep()
         return
-    from .doctor import checks, host, selftest, show  # numpy
+    from .doctor import checks, host, show
 
     rows = checks.checks(host.read_host(), Backend.BCC if self_test else backend)
     code = checks.exit_code(rows)
-    tested = selftest.run(folder) if self_test and not code else None
+    tested = None
+    if self_test and not code:
+        from .doctor import selftest  # numpy
+
+        tested = selftest.run(folder)
     if as_json:
         live.print_json(show.as_json(rows, tested))
     else:
@@ -318,6 +340,8 @@ def _dry_run(facts_file: str, backend: Backend) -> None:
             f"the backend is {backend}",
             "rmapwatch probes --backend ftrace --dry-run",
         )
+    from .views import explain
+
     print("\n".join(explain.writes(_facts(facts_file, backend))))
 
 
@@ -334,6 +358,8 @@ def _sweep() -> None:
 
 
 def _facts(path: str, backend: Backend) -> KernelFacts:
+    from .views import explain
+
     if path:
         return explain.saved_facts(path)
     return explain.facts_here(backend)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from .checks import Check
-from .selftest import Rule
+
+if TYPE_CHECKING:
+    from .selftest import Rule
 
 
 def screen(rows: list[Check]) -> RenderableType:

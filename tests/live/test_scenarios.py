@@ -3,30 +3,16 @@
 import dataclasses
 import gzip
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from matrix import RUNS
 from rmapwatch.check.run import RULES, check
 from rmapwatch.collectors.frame import frames
 from rmapwatch.lab import scenarios
 from rmapwatch.recordings.reader import Recording
 
 pytestmark = pytest.mark.lab
-
-Done = tuple[Path, Future[subprocess.CompletedProcess[str]]]
-
-KERNELS = os.environ.get("RMAPWATCH_KERNELS", "6.1").split()
-
-# Further options that a kernel is also run with: where tasks may be preempted inside the kernel,
-# programs of probes are too. Each scenario is then run by the kernel's own LRU alone.
-ALSO_WITH = {"6.12": "preempt=full"}
-RUNS = [(series, "") for series in KERNELS]
-RUNS += [(series, ALSO_WITH[series]) for series in KERNELS if series in ALSO_WITH]
 
 # The LRUs that each kernel has, the one it comes with first.
 LRUS = {
@@ -79,31 +65,11 @@ NOT_THERE = {
 }
 
 
-@pytest.fixture(scope="module")
-def guests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, str], Done]]:
-    """`lab run --all` on all kernels, two guests at a time, and the folders that they leave."""
-    folders = {run: tmp_path_factory.mktemp(f"all-{run[0]}") for run in RUNS}
-    with ThreadPoolExecutor(2) as pool:
-        yield {run: (out, pool.submit(lab_run, *run, out)) for run, out in folders.items()}
-        pool.shutdown(cancel_futures=True)
-
-
-def lab_run(series: str, append: str, out: Path) -> subprocess.CompletedProcess[str]:
-    command = [Path(sys.executable).with_name("rmapwatch"), "lab", "run", "--all"]
-    how = ["--append", append] if append else ["--each-lru"]
-    return subprocess.run(
-        [*command, *how, "--kernel", series, "--json", "-o", str(out)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-
-
 @pytest.fixture(scope="module", params=RUNS, ids=lambda run: "-".join(filter(None, run)))
-def everything(
-    request: pytest.FixtureRequest, guests: dict[tuple[str, str], Done]
-) -> tuple[str, Path, list[dict]]:
+def everything(request: pytest.FixtureRequest, guests) -> tuple[str, Path, list[dict]]:
     """The series, the folder that was left, and the results of all scenarios on one kernel."""
     series, _ = request.param
-    out, running = guests[request.param]
+    out, running = guests.runs[request.param]
     done = running.result()
     print(done.stderr)
     if not done.stdout:

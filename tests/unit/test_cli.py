@@ -60,6 +60,25 @@ def test_probes_of_saved_facts_as_json() -> None:
     assert rows["rmap_walk_file"]["mechanism"] == "fentry+fexit"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "unneeded"),
+    [
+        (["--version"], ["rmapwatch.lab", "rmapwatch.model", "numpy", "pyarrow"]),
+        (["doctor"], ["rmapwatch.lab", "rmapwatch.model", "numpy", "pyarrow"]),
+        (["lab", "--help"], ["rmapwatch.model", "pyarrow"]),
+    ],
+)
+def test_a_command_loads_what_it_needs(arguments: list[str], unneeded: list[str]) -> None:
+    """A start is what most of a short command takes."""
+    code = (
+        "import sys; from rmapwatch import cli; sys.argv[1:] = {!r}\n"
+        "try: cli.main()\n"
+        "finally: print(*(name for name in {!r} if name in sys.modules), file=sys.stderr)"
+    ).format(arguments, [*unneeded, "rmapwatch.cli"])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == "rmapwatch.cli"
+
+
 def test_output_that_nobody_reads_is_no_error() -> None:
     shell = f"{sys.executable} -m rmapwatch probes --facts {FACTS / '6.1.json'} --json | true"
     done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=False)
