@@ -56,6 +56,7 @@ class Btf:
         self._words = memoryview(data[header + type_off : header + type_off + type_len]).cast("I")
         self._strings = data[header + str_off : header + str_off + str_len]
         self._at = [0, *self._positions()]
+        self._by_kinds: dict[tuple[int, ...], dict[int, int]] = {}
 
     @classmethod
     def of_kernel(cls, path: Path = VMLINUX) -> Btf:
@@ -83,18 +84,24 @@ class Btf:
         return self._string(self._words[self._at[type_id]])
 
     def _find(self, names: Iterable[str], kinds: tuple[int, ...]) -> dict[str, int]:
-        """Return name -> type id of the first type of one of `kinds` with that name."""
+        """Return name -> type id of the first type of one of `kinds` with that name, in order."""
         wanted = {}
         for name in names:
             at = self._strings.find(b"\0" + name.encode() + b"\0")
             if at >= 0:
                 wanted[at + 1] = name
-        found: dict[str, int] = {}
-        words = self._words
-        for type_id, at in enumerate(self._at):
-            if type_id and words[at] in wanted and words[at + 1] >> 24 & 0x1F in kinds:
-                found.setdefault(wanted[words[at]], type_id)
-        return found
+        there = self._named(kinds)
+        found = {name: there[at] for at, name in wanted.items() if at in there}
+        return dict(sorted(found.items(), key=lambda item: item[1]))
+
+    def _named(self, kinds: tuple[int, ...]) -> dict[int, int]:
+        """Return place of the name -> type id of the first such type of one of `kinds`; kept."""
+        if kinds not in self._by_kinds:
+            words, found = self._words, self._by_kinds.setdefault(kinds, {})
+            for type_id, at in enumerate(self._at):
+                if type_id and words[at + 1] >> 24 & 0x1F in kinds:
+                    found.setdefault(words[at], type_id)
+        return self._by_kinds[kinds]
 
     def functions(self, names: Iterable[str]) -> dict[str, Prototype]:
         """Return the prototypes of those of `names` that BTF knows."""

@@ -94,3 +94,16 @@ def test_what_is_not_btf_is_refused() -> None:
     blob.add(31, "", 0)
     with pytest.raises(BtfError, match="31"):
         blob.btf()
+
+
+def test_what_is_found_is_in_the_order_of_the_kernel(btf: Btf) -> None:
+    """Whatever order it was asked in: text made of it is the same each time."""
+    asked = ["bits", "vm_fault", "folio"]
+    assert list(btf.structs(asked)) == list(btf.structs(reversed(asked))) == asked[::-1]
+
+
+def test_types_are_gone_through_once(btf: Btf) -> None:
+    """A start asks for one function after another; a kernel has 100,000 types and more."""
+    assert btf.functions(["folio_mapcount"])
+    btf._at = None  # type: ignore[assignment]
+    assert btf.functions(["no_such_function"]) == {}
