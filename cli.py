@@ -14,7 +14,6 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from . import __version__, errors
-from .kernels.facts import KernelFacts
 from .probes import backend as backends
 from .probes import catalogue, needs, service, session
 from .probes.backend import Backend
@@ -279,12 +278,19 @@ def probes(
     ] = False,
 ) -> None:
     """Show which probe points resolve on this kernel, by which way, and why not."""
+    if dry_run and backend != Backend.FTRACE:
+        raise errors.UsageError(
+            "only ftrace writes anything that can be shown",
+            f"the backend is {backend}",
+            "rmapwatch probes --backend ftrace --dry-run",
+        )
     from .views import explain
 
+    facts = explain.saved_facts(facts_file) if facts_file else explain.facts_here(backend)
     if dry_run:
-        _dry_run(facts_file, backend)
+        print("\n".join(explain.writes(facts)))
         return
-    rows = explain.resolved(_facts(facts_file, backend), backend)
+    rows = explain.resolved(facts, backend)
     if as_json:
         live.print_json([dataclasses.asdict(row) for row in rows])
     else:
@@ -333,18 +339,6 @@ def doctor(
         raise typer.Exit(code)
 
 
-def _dry_run(facts_file: str, backend: Backend) -> None:
-    if backend != Backend.FTRACE:
-        raise errors.UsageError(
-            "only ftrace writes anything that can be shown",
-            f"the backend is {backend}",
-            "rmapwatch probes --backend ftrace --dry-run",
-        )
-    from .views import explain
-
-    print("\n".join(explain.writes(_facts(facts_file, backend))))
-
-
 def _sweep() -> None:
     """Remove what owners that are gone have left in tracefs, and tell whose that was."""
     from .probes.ftrace import tracefs
@@ -355,14 +349,6 @@ def _sweep() -> None:
         print(f"removed what process {owner} had left in tracefs")
     if not swept:
         print("nothing was left in tracefs")
-
-
-def _facts(path: str, backend: Backend) -> KernelFacts:
-    from .views import explain
-
-    if path:
-        return explain.saved_facts(path)
-    return explain.facts_here(backend)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`rmapwatch doctor` on a real kernel: what is hidden is missing. `top`: see test_refusals."""
+"""`rmapwatch doctor` on a real kernel: what is hidden is missing, and `top` says the same."""
 
 import json
 import os
@@ -12,6 +12,7 @@ from rmapwatch.doctor import selftest
 from rmapwatch.kernels import read, syscalls
 
 DOCTOR = [sys.executable, "-m", "rmapwatch", "doctor", "--json", "--backend", "bcc"]
+TOP = [sys.executable, "-m", "rmapwatch", "top", "--once", "--backend", "bcc"]
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
 
 
@@ -68,6 +69,10 @@ def test_what_is_hidden_is_missing(before: str, row: str, hint: str) -> None:
     rows = seen(done)
     assert missing(rows) == {row}
     assert rows[row]["hint"] == hint
+    top = run(*hidden(before, TOP))
+    assert top.returncode == 4
+    assert rows[row]["why"].partition(":")[0] in top.stderr
+    assert f"hint: {hint}\n" in top.stderr
 
 
 def test_the_hint_for_tracefs_mends_it() -> None:
@@ -83,6 +88,7 @@ def test_without_root() -> None:
     assert missing(rows) == {"root"}
     assert rows["root"]["hint"] == "sudo rmapwatch doctor"
     assert rows["tracefs"]["state"] == rows["capabilities"]["state"] == "warning"
+    assert run(*NOBODY, *TOP).returncode == 3
 
 
 def test_root_without_its_capabilities() -> None:

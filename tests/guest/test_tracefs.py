@@ -63,10 +63,14 @@ def quiet(live: session.Session) -> Sample:
 
 
 def walks_of(sample: Sample) -> int:
-    """Walks to unmap anonymous pages, of which none was missed."""
+    """
+    Walks to unmap anonymous pages, of which none was missed.
+
+    Nor anything else but chains that a thread copied before anything else of it was seen: whether
+    for a fork that began before the probes were there, nobody knows (`Fork._clone_enter`).
+    """
     missed = {probe: account.missed for probe, account in sample.accounts.items() if account.missed}
-    print("missed", missed)
-    assert not {probe for probe in missed if probe.startswith(("rmap_walk", "step_unmap"))}
+    assert missed.keys() <= {"anon_vma_clone"}, missed
     return sample.walks["unmap", "anon"].walks
 
 

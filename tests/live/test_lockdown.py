@@ -1,17 +1,16 @@
 """A kernel that is locked down for good: in a guest of its own, since nothing undoes it."""
 
 import json
-import os
 import sys
 from pathlib import Path
 
 import pytest
+from matrix import KERNELS
 from rmapwatch.lab import boot, run
 from rmapwatch.lab.qemu import Machine
 
 pytestmark = pytest.mark.lab
 
-KERNELS = os.environ.get("RMAPWATCH_KERNELS", "6.1").split()
 LOCK = "/sys/kernel/security/lockdown"
 
 
