@@ -93,6 +93,7 @@ POINTS = (
 )
 
 MEMBERS = (
+    Member("TASK_PID", (("task_struct", "pid"),)),
     Member("CLONE_ARGS_FLAGS", (("kernel_clone_args", "flags"),)),
     Member("MM_MAP_COUNT", (("mm_struct", "map_count"),)),
     Member("MM_RSS", (("mm_struct", "rss_stat"),)),

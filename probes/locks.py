@@ -3,8 +3,8 @@ Waits for the locks that walks take: the rwsem of an anon_vma's root, and of a f
 
 A lock that is free is taken inline. Who has to wait goes through a function of its own
 (kernel/locking/rwsem.c), which sees nothing but an address; what lies around that address tells
-whose lock it is: a root anon_vma is its own root, and a mapping is the one of its own inode. The
-event `lock:contention_begin` would tell no more, and comes with every spinlock of the scheduler.
+whose lock it is: a root anon_vma is its own root, and a mapping lies in the inode that it is of.
+The event `lock:contention_begin` would tell no more, and comes with each spinlock of the scheduler.
 """
 
 from __future__ import annotations
@@ -37,5 +37,5 @@ MEMBERS = (
     Member("ANON_VMA_LOCK", (("anon_vma", "rwsem"),)),
     Member("MAPPING_LOCK", (("address_space", "i_mmap_rwsem"),)),
     Member("MAPPING_HOST", (("address_space", "host"),)),
-    Member("INODE_MAPPING", (("inode", "i_mapping"),)),
+    Member("INODE_DATA", (("inode", "i_data"),)),
 )

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Waits for the lock of an anon_vma's root, or of a mapping. Those for any other rwsem are left
- * alone: where its holder would be, there is none that points back to it.
+ * alone: where its holder would be, there is none that points to itself.
  */
 
 SECTION(wait)
@@ -13,9 +13,7 @@ static inline bool is_anon_vma(u64 holder)
 
 static inline bool is_mapping(u64 holder)
 {
-	u64 inode = read_u64(holder, MAPPING_HOST);
-
-	return inode && read_u64(inode, INODE_MAPPING) == holder;
+	return read_u64(holder, MAPPING_HOST) == holder - INODE_DATA;
 }
 
 static inline int wait_enter(struct args *a, u32 mode)

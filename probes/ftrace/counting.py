@@ -74,8 +74,8 @@ class Kernel:
     ``ops``: by address of a walk's callback the number of its op, and by mask of the callback's
     argument those of others. ``lists``: `enum lru_list` to places in `reclaim.LISTS`.
     ``swapbacked``: the mask of that page flag. ``evicts``: it has MGLRU. ``locks``: where the lock
-    lies in a struct anon_vma, and in a struct address_space, in bytes. ``ksmd``: its thread, None
-    where nobody knows it. ``steps``: a bit per op whose VMAs are all watched.
+    lies in a struct anon_vma, and in the struct inode of a file, in bytes. ``ksmd``: its thread,
+    None where nobody knows it. ``steps``: a bit per op whose VMAs are all watched.
     """
 
     ops: Mapping[int, tuple[int, tuple[tuple[int, int], ...]]]
@@ -128,6 +128,10 @@ class Counting:
         for section, calls in self.open.items():
             for tid in list(calls):
                 self._gives_up(section, tid)
+        self.meet_anew()
+
+    def meet_anew(self) -> None:
+        """Take it that any thread may be inside of what nobody has seen begin."""
         self._met.clear()
 
     def reset(self) -> None:
@@ -174,10 +178,10 @@ class Counting:
         self._account(probe, "entries")
         self._gives_up(section, tid)
         self.open[section][tid] = call
-        self._meets(section, tid)
+        self._meets(tid, section)
 
     def _ends(self, section: str, probe: int, tid: int) -> Call | None:
-        self._meets(section, tid)
+        self._meets(tid, section)
         call = self.open[section].get(tid)
         if call is None or call.probe != probe:
             self._account(probe, "unmatched")
@@ -193,8 +197,11 @@ class Counting:
         if call is not None:
             self._account(call.probe, "stale")
 
-    def _meets(self, section: str, tid: int) -> None:
-        """Note that a thread is inside of nothing but what is known; it may wait inside a walk."""
+    def _meets(self, tid: int, section: str = "") -> None:
+        """
+        Note that a thread is inside of nothing but what is known: by an event of it, or since it
+        was born just now. That it waits says nothing, it may do so inside a walk.
+        """
         if section != "wait":
             self._met.add(tid)
 
@@ -202,6 +209,7 @@ class Counting:
         """
         Return whether all that a thread is inside of is known.
 
-        One of which nothing was seen since the last loss may be inside of what began before that.
+        One of which nothing was seen since the last loss, nor its birth, may be inside of what
+        began before that.
         """
         return tid in self._met

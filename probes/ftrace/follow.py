@@ -40,7 +40,7 @@ _NUMBERED = {
 }
 """The constants of the handlers' calls."""
 
-_LOCKS = (("anon_vma", "rwsem"), ("address_space", "i_mmap_rwsem"))
+_LOCKS = (("anon_vma", "rwsem"), ("address_space", "i_mmap_rwsem"), ("inode", "i_data"))
 
 
 def kernel(
@@ -61,13 +61,13 @@ def kernel(
         for callback in op.callbacks
         if callback in addresses
     }
-    anon_vma, mapping = (facts.offset(*place) or 0 for place in _LOCKS)
+    anon_vma, mapping, data = (facts.offset(*place) or 0 for place in _LOCKS)
     return Kernel(
         ops=ops,
         lists={numbers[f"LRU_{n.upper()}"]: at for at, n in enumerate(reclaim.LISTS) if numbers},
         swapbacked=1 << facts.enums.get("pageflags", {}).get("PG_swapbacked", 0),
         evicts="evict_folios" in facts.functions,
-        locks=(anon_vma, mapping),
+        locks=(anon_vma, mapping + data),
         ksmd=ksmd,
         steps=steps_watched(attached, facts),
     )

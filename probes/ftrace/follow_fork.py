@@ -28,6 +28,8 @@ class Fork(Counting):
 
     def _fork_exit(self, probe: int, number: int, time: int, tid: int, given: Given) -> None:
         call = self._ends("fork", probe, tid)
+        if given["ret"] < FAILED:
+            self._meets(given["child"])
         if call is None or call.given["flags"] & _SHARES:
             return
         self._timed("forks", _COPY_PROCESS, "calls", time - call.begin)

@@ -128,12 +128,12 @@ CARRIED: Mapping[str, tuple[Value, ...]] = {
         Value("lock", "{lock}"),
         Value("root", "{ROOT_BESIDE_LOCK}({lock})"),
         Value("host", "{HOST_BESIDE_LOCK}({lock})"),
-        Value("mapping", "+{INODE_MAPPING}({HOST_BESIDE_LOCK}({lock}))"),
     ),
     "wait_exit": (Value("ret", "$retval"),),
     "fork_enter": (Value("flags", "+{CLONE_ARGS_FLAGS}({clone_args})"),),
     "fork_exit": (
         Value("ret", "$retval"),
+        Value("child", "+{TASK_PID}($retval)", "s32"),
         Value("mm", "+{TASK_MM}($retval)"),
         Value("vmas", "+{MM_MAP_COUNT}(+{TASK_MM}($retval))", "s32"),
         *_counters(),

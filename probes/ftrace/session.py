@@ -86,6 +86,8 @@ class Session:
         self._since: Mapping[str, Hits] = {}
         self._received = 0
         self._lock, self._closing = threading.Lock(), threading.Event()
+        self._drain()
+        self._follower.meet_anew()  # what was seen before all events were there is not enough
         self._drainer = threading.Thread(target=self._drain_on, daemon=True)
         self._drainer.start()
 

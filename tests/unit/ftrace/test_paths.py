@@ -15,6 +15,7 @@ ERROR = (1 << 64) - 12
 FACTS = KernelFacts("6.1-test", "", "x86_64", structs={
     "anon_vma": Struct(96, {"root": 0, "rwsem": 8}),
     "address_space": Struct(200, {"host": 0, "i_mmap_rwsem": 64}),
+    "inode": Struct(600, {"i_data": 100}),
 }, enums={
     "mf_action_page_type": {"MF_MSG_KERNEL": 0, "MF_MSG_SLAB": 1, "MF_MSG_DIRTY_LRU": 13},
     "migrate_reason": {"MR_COMPACTION": 0, "MR_SYSCALL": 3},
@@ -162,17 +163,17 @@ def test_migrations_by_their_reason(world: World) -> None:
     assert told["compaction"].calls == told["compaction"].succeeded == 0
 
 
-HOLDER, INODE = 0xFFFF888801000000, 0xFFFF888802000000
+HOLDER = 0xFFFF888801000000
 
 
 def anon_vma(**told: int) -> dict[str, int]:
     """What lies around the lock of a root anon_vma."""
-    return {"lock": HOLDER + 8, "root": HOLDER, "host": 0, "mapping": 0} | told
+    return {"lock": HOLDER + 8, "root": HOLDER, "host": 0} | told
 
 
 def mapping(**told: int) -> dict[str, int]:
     """What lies around a file's i_mmap_rwsem."""
-    return {"lock": HOLDER + 64, "root": 1, "host": INODE, "mapping": HOLDER} | told
+    return {"lock": HOLDER + 164, "root": 1, "host": HOLDER} | told
 
 
 def waits(world: World) -> dict:
@@ -185,7 +186,7 @@ def test_waits_are_told_by_what_lies_around_the_lock(world: World) -> None:
         anon_vma(),
         anon_vma(root=HOLDER + 96),
         mapping(),
-        mapping(mapping=HOLDER + 8),
+        mapping(host=HOLDER + 8),
         mapping(host=0),
     ):
         world.at("wait_enter", "MODE_WRITE", **around)
@@ -234,7 +235,13 @@ def test_an_end_that_is_another_locks_ends_nothing(world: World) -> None:
 
 def test_forks_and_what_children_are_born_with(world: World) -> None:
     counters = {"rss0": 100, "rss1": 20, "rss2": 3, "rss3": -1}
-    child = {"ret": 0xFFFF888803000000, "mm": 0xFFFF888804000000, "vmas": 31, **counters}
+    child = {
+        "ret": 0xFFFF888803000000,
+        "child": 8,
+        "mm": 0xFFFF888804000000,
+        "vmas": 31,
+        **counters,
+    }
     world.at("fork_enter", flags=0x11)
     world.at("mmap_enter")
     for returned in (0, -12):
@@ -268,7 +275,7 @@ def test_forks_and_what_children_are_born_with(world: World) -> None:
 
 def test_pages_that_each_cpu_has_a_part_of_are_not_summed(world: World) -> None:
     world.at("fork_enter", flags=0)
-    world.at("fork_exit", ret=1, mm=2, vmas=31)
+    world.at("fork_exit", ret=1, child=8, mm=2, vmas=31)
     assert (world.told["forks"].vmas, world.told["forks"].pages) == (31, None)
 
 
@@ -286,6 +293,32 @@ def test_a_chain_that_may_be_a_forks_is_given_up(world: World) -> None:
     clones = {name: counts.calls for name, counts in world.told["forks"].clones.items()}
     assert clones == {"fork": 0, "other": 1}
     assert world.account("anon_vma_clone")["stale"] == 2
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["entry seen", "entry unseen"])
+def test_who_is_born_is_known(world: World, seen: bool) -> None:
+    """A thread that was born while forks are watched is in none that began before."""
+    if seen:
+        world.at("fork_enter", flags=0x100)
+    world.at("fork_exit", ret=0xFFFF888803000000, child=8, mm=1, vmas=31)
+    for tid in (8, 9):
+        world.at("clone_enter", tid=tid)
+        world.at("clone_exit", tid=tid, ret=0)
+    assert world.account("anon_vma_clone") == {"entries": 2, "exits": 1, "stale": 1}
+
+
+@pytest.mark.parametrize("then", ["a fork that failed", "a loss", "events that came later"])
+def test_who_is_not_known(world: World, then: str) -> None:
+    ret = ERROR if then == "a fork that failed" else 1
+    world.at("fork_enter", flags=0)
+    world.at("fork_exit", ret=ret, child=8, mm=1, vmas=31)
+    if then == "a loss":
+        world.follower.forget()
+    if then == "events that came later":
+        world.follower.meet_anew()
+    world.at("clone_enter", tid=8)
+    world.at("clone_exit", tid=8, ret=0)
+    assert world.account("anon_vma_clone") == {"entries": 1, "stale": 1}
 
 
 def test_writes_are_counted_and_timed_whatever_became_of_them(world: World) -> None:
