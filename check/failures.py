@@ -17,11 +17,11 @@ from ..model.memory_failure import Result, Signal, Type, outcomes
 from ..probes.events import ALL_ONES, NOT_KNOWN
 from ..probes.memory_failure import CODES, HANDLERS, TYPE_PREFIX
 from .context import Context
-from .inside import Inside, inside
+from .inside import inside
 from .ledgers import HWPOISON
 from .verdict import Claim, Columns, Found, Mask, Reason, Rule, judge, untold
 from .walks import OP
-from .windows import Window, count, empty, joined, taken
+from .windows import Window, count, empty, joined, kept, taken
 
 _SOURCE = "mm/memory-failure.c"
 _COMMIT = "commit 6a46079cf57a"
@@ -122,10 +122,14 @@ def failures(context: Context, before: Failing, window: Window) -> tuple[Failing
     signals = joined([before.signals, taken(signals, ~outside)], _OF_SIGNALS)
     unmaps = joined([before.unmaps, unmaps], _OF_UNMAPS)
     if not (count(events) or count(signals) or count(late)):
-        return replace(before, unmaps=_latest(unmaps)), []
+        return replace(before, unmaps=kept(unmaps, _OF_UNMAPS, WAITING)), []
     events = taken(events, events["handler"] == HANDLERS.index("memory_failure"))
     sent, gone = inside(signals, events), inside(unmaps, events)
-    after = Failing(_waiting(signals, sent), _waiting(unmaps, gone), before.handled + count(events))
+    after = Failing(
+        kept(taken(signals, ~sent.there), _OF_SIGNALS, WAITING),
+        kept(taken(unmaps, ~gone.there), _OF_UNMAPS, WAITING),
+        before.handled + count(events),
+    )
     handled = _Handled(events, taken(signals, sent.there), sent.places[sent.there])
     found = [
         _outcomes(context, events),
@@ -136,14 +140,6 @@ def failures(context: Context, before: Failing, window: Window) -> tuple[Failing
         *_by_ledger(context, handled, late, before.handled),
     ]
     return after, found
-
-
-def _waiting(columns: Columns, found: Inside) -> Columns:
-    return _latest(taken(columns, ~found.there))
-
-
-def _latest(columns: Columns) -> Columns:
-    return taken(columns, slice(-WAITING, None))
 
 
 def _name(value: Type | None) -> str | None:

@@ -14,7 +14,7 @@ from .context import Context
 from .ledgers import KSM_MERGE, KSM_SWAP
 from .verdict import Claim, Columns, Found, Reason, Rule, judge, total
 from .walks import OP
-from .windows import Window, count, empty, joined, taken
+from .windows import Window, count, empty, joined, kept, taken
 
 _KSM = "mm/ksm.c"
 _WHAT = {name: number for number, name in enumerate(WHAT)}
@@ -131,7 +131,7 @@ def _merged(context: Context, last: Columns, trees: Columns) -> tuple[Columns, F
     lost = context.lost.get("ksm", 0) + context.missed.get("ksm_append", 0)
     reasons = [Reason("ksm events were lost or missed", np.full(len(first), lost > 0), lost)]
     found = judge(Claim(MERGED, trees, follows, first), tell, reasons)
-    return taken(trees, slice(-1, None)), found
+    return kept(trees, _OF_PAGES, 1), found
 
 
 def _of_frames(
@@ -161,7 +161,7 @@ def _passes(last: Columns, passes: Columns) -> tuple[Columns, Found]:
     def tell(at: int) -> tuple[str, str]:
         return f"it began after {ended[at - 1]} ns", f"it began at {began[at]} ns"
 
-    return taken(passes, slice(-1, None)), judge(Claim(PASSES, passes, right, held), tell)
+    return kept(passes, _OF_PAGES, 1), judge(Claim(PASSES, passes, right, held), tell)
 
 
 def copied(context: Context, merging: Merging) -> Found:

@@ -20,7 +20,7 @@ from .context import Context
 from .ledgers import FORK_STORM, Moves
 from .verdict import Claim, Columns, Found, Mask, Reason, Rule, judge, untold
 from .walks import OP
-from .windows import count, empty, joined, taken
+from .windows import count, empty, joined, kept, taken
 
 RESTORED = Rule(
     "migration: each page unmapped is restored once",
@@ -117,9 +117,9 @@ def _paired(walks: Columns, last_ns: int) -> tuple[Moving, Found]:
     pairs = np.flatnonzero(same & ~restores[:-1] & restores[1:])
     alone = np.ones(len(order), np.bool_)
     alone[pairs] = alone[pairs + 1] = False
-    left = np.sort(order[alone])[-WAITING:]
+    left = np.sort(order[alone])
     found = Found(RESTORED, len(pairs), len(pairs), len(pairs))
-    return Moving(joined([taken(walks, left)], _OF_MOVES), last_ns), found
+    return Moving(kept(taken(walks, left), _OF_MOVES, WAITING), last_ns), found
 
 
 def unpaired(context: Context, moving: Moving) -> Found:

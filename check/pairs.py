@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ..probes.events import ALL_ONES, NOT_KNOWN, WALK_BAILED
 from .context import Context
 from .verdict import Claim, Columns, Found, Mask, Reason, Rule, judge
 from .walks import OP
-from .windows import Window, count, empty, joined, taken
+from .windows import Places, Window, count, empty, joined, kept, taken
 
 _RMAP = "mm/rmap.c"
 
@@ -70,19 +68,23 @@ def pair(waiting: Walked, window: Window) -> tuple[Walked, Columns, Columns, Mas
     checks = checks if walked.all() else taken(checks, walked)
     places, there = _places(walks, checks)
     used = np.zeros(count(walks), np.bool_)
-    used[places[there]] = True
-    left = Walked(joined([taken(walks, np.flatnonzero(~used)[-WAITING:])], _OF_PAIRS))
+    used[places if isinstance(places, slice) else places[there]] = True
+    left = Walked(kept(taken(walks, ~used), _OF_PAIRS, WAITING))
     found = taken(walks, places) if count(walks) else taken(walks, slice(0, 0))
     return left, checks, found, there
 
 
-def _places(walks: Columns, checks: Columns) -> tuple[npt.NDArray[Any], Mask]:
+def _places(walks: Columns, checks: Columns) -> tuple[Places | slice, Mask]:
     """Return the place of each check's walk, and whether it is there: same end, same thread."""
     times, size = walks["time"], count(walks)
-    places = np.searchsorted(times, checks["walk"])
     if not size:
-        return places, np.zeros(len(places), np.bool_)
-    places = np.minimum(places, size - 1)
+        return np.zeros(count(checks), np.intp), np.zeros(count(checks), np.bool_)
+    # Mostly each walk is told of, and then its check, in the same order.
+    first = int(np.searchsorted(times, checks["walk"][:1].min(initial=ALL_ONES)))
+    in_step = slice(first, first + count(checks))
+    if in_step.stop <= size and (there := _matches(walks, checks, in_step)).all():
+        return in_step, there
+    places = np.minimum(np.searchsorted(times, checks["walk"]), size - 1)
     there = _matches(walks, checks, places)
     # Threads on several CPUs may have ended walks in the same nanosecond.
     for at in np.flatnonzero(~there & (times[places] == checks["walk"])):
@@ -94,7 +96,7 @@ def _places(walks: Columns, checks: Columns) -> tuple[npt.NDArray[Any], Mask]:
     return places, there
 
 
-def _matches(walks: Columns, checks: Columns, places: npt.NDArray[Any]) -> Mask:
+def _matches(walks: Columns, checks: Columns, places: Places | slice) -> Mask:
     mask: Mask = (walks["time"][places] == checks["walk"]) & (walks["tid"][places] == checks["tid"])
     return mask
 

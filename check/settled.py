@@ -21,7 +21,7 @@ from .batches import decided, unseen_checks
 from .context import Context
 from .decisions import NO_BATCH
 from .verdict import Claim, Columns, Found, Mask, Reason, Rule, judge
-from .windows import Window, count, empty, joined, taken
+from .windows import Window, count, empty, joined, kept, places_of, runs, taken
 
 _UNMAP = next(number for number, op in enumerate(OPS) if op.name == "unmap")
 _GONE = np.array([name in ("reclaim", "reclaim_clean") for name in DECISIONS])
@@ -100,15 +100,18 @@ def settle(waiting: Waiting, window: Window) -> tuple[Waiting, Settled]:
     batches = taken(batches, np.argsort(_key(batches), kind="stable"))
     of_check, check_left = _places(batches, checks)
     of_unmap, unmap_left = _places(batches, unmaps)
-    left = Waiting(_last(taken(checks, check_left)), _last(taken(unmaps, unmap_left)))
-    settled = Settled(
-        batches,
-        taken(checks, ~check_left),
-        of_check[~check_left],
-        taken(unmaps, ~unmap_left),
-        of_unmap[~unmap_left],
+    left = Waiting(
+        kept(taken(checks, check_left), _OF_CHECKS, WAITING),
+        kept(taken(unmaps, unmap_left), _OF_UNMAPS, WAITING),
     )
-    return left, settled
+    told, unmapped = places_of(~check_left), places_of(~unmap_left)
+    return left, Settled(
+        batches,
+        taken(checks, told),
+        of_check[told],
+        taken(unmaps, unmapped),
+        of_unmap[unmapped],
+    )
 
 
 def never_settled(waiting: Waiting) -> tuple[Columns, npt.NDArray[Any]]:
@@ -122,16 +125,18 @@ def _key(columns: Columns) -> npt.NDArray[np.uint64]:
 
 
 def _places(batches: Columns, inner: Columns) -> tuple[npt.NDArray[np.int64], Mask]:
-    """Return the place of the batch of each event, and for which of them there is none."""
-    keys, wanted = _key(batches), _key(inner)
-    if not len(keys):
-        return np.zeros(len(wanted), np.int64), np.ones(len(wanted), np.bool_)
+    """
+    Return the place of the batch of each event, and for which of them there is none.
+
+    Events of one batch mostly follow each other, so that it is looked for once.
+    """
+    keys, first = _key(batches), runs(inner["tid"], inner["batch"])
+    if not len(keys) or not len(first):
+        return np.zeros(count(inner), np.int64), np.ones(count(inner), np.bool_)
+    wanted = _key({name: inner[name][first] for name in ("tid", "batch")})
     places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return places, keys[places] != wanted
-
-
-def _last(columns: Columns) -> Columns:
-    return taken(columns, slice(-WAITING, None))
+    lengths = np.diff(first, append=count(inner))
+    return np.repeat(places, lengths), np.repeat(keys[places] != wanted, lengths)
 
 
 def inside(context: Context, settled: Settled) -> Iterator[Found]:

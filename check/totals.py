@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -149,20 +150,32 @@ def add(context: Context, told: Told, window: Window) -> Told:
 
 def _sums(name: str, axes: Axes, **weights: Any) -> Cells:
     """Return how many events there are in each cell, as `name`, and sums of their values."""
-    place = axes[0][1].astype(np.intp)
-    for labels, codes in axes[1:]:
-        place *= len(labels)
-        place += codes
-    sizes = [len(labels) for labels, _ in axes]
-    size = int(np.prod(sizes))
+    place, sizes = _place(axes), [len(labels) for labels, _ in axes]
+    labels = [labels for labels, _ in axes]
     found: Cells = Counter()
     for what, values in {name: None, **weights}.items():
-        sums = np.bincount(place, _known(values), size)
-        for at in np.flatnonzero(sums):
-            where = np.unravel_index(at, sizes)
-            cell = (axis[int(code)] for (axis, _), code in zip(axes, where, strict=True))
-            found[what, *cell] = int(sums[at])
+        sums = np.bincount(place, _known(values), math.prod(sizes)).reshape(sizes)
+        found.update(_cells(what, labels, sums))
     return found
+
+
+def _place(axes: Axes) -> npt.NDArray[Any]:
+    """Return the number of the cell of each event."""
+    place = axes[0][1].astype(np.uint16)
+    for labels, codes in axes[1:]:
+        place *= np.uint16(len(labels))
+        place += codes.astype(np.uint16, copy=False)
+    return place
+
+
+def _cells(name: str, labels: Sequence[Sequence[str]], sums: npt.NDArray[Any]) -> Cells:
+    """Return what is not 0 of a table, by the names of its axes."""
+    return Counter(
+        {
+            (name, *(axis[n] for axis, n in zip(labels, where, strict=True))): int(sums[where])
+            for where in zip(*map(np.ndarray.tolist, np.nonzero(sums)), strict=True)
+        }
+    )
 
 
 def _known(values: npt.NDArray[Any] | None) -> npt.NDArray[Any] | None:
@@ -180,11 +193,15 @@ def _checks(context: Context, checks: Columns) -> Cells:
     lru = (~context.bit("swapbacked", checks["page_flags"])).view(np.uint8)
     result = np.clip(checks["result"], -1, len(RESULTS) - 2) + 1
     caller = np.minimum(checks["is_locked"], 1)
-    found = _sums("checks", [(ASKED_BY, caller), (LRUS, lru), (RESULTS, result)])
     # What was not seen has a place of its own, beyond those that have names.
     decision = np.minimum(checks["decision"], len(DECISIONS))
-    decided = _sums("decisions", [(LRUS, lru), ((*DECISIONS, ""), decision)])
-    return found + Counter({cell: n for cell, n in decided.items() if cell[-1]})
+    labels = (ASKED_BY, LRUS, RESULTS, (*DECISIONS, ""))
+    place = _place(list(zip(labels, (caller, lru, result, decision), strict=True)))
+    sizes = [len(each) for each in labels]
+    table = np.bincount(place, minlength=math.prod(sizes)).reshape(sizes)
+    decided = table.sum(axis=(0, 2))[:, : len(DECISIONS)]
+    found = _cells("checks", labels[:3], table.sum(axis=3))
+    return found + _cells("decisions", (LRUS, DECISIONS), decided)
 
 
 def _batches(batches: Columns) -> Cells:

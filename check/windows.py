@@ -18,6 +18,9 @@ from .verdict import Columns, Mask
 ROWS = 1 << 16
 """About so many events of the most frequent type are in a window: what is in memory at once."""
 
+HELD_BYTES = 32 << 20
+"""So much memory is held from one window to the next: about what one takes."""
+
 Places = npt.NDArray[np.intp]
 
 Window = Mapping[str, Columns]
@@ -27,13 +30,17 @@ _OBJECTS = ("map", "root")
 """Columns of walks that tell apart who owns a page: for the ledger of a fork storm alone."""
 
 _UNUSED = {
-    "walk": ("tgid", "cpu", "ns", "comm"),
-    "reference": ("tgid", "cpu", "time", "index"),
-    "batch": ("tgid", "cpu", "memcg", "isolated"),
-    "ksm": ("tgid", "cpu", "batch"),
-    "memory_failure": ("tgid", "cpu", "batch"),
-    "signal": ("cpu", "batch"),
-    "cow": ("tid", "tgid", "cpu", "comm", "pfn", "pfn_after", "address", "ns"),
+    event: names.split()
+    for event, names in {
+        "walk": "tgid cpu ns comm old_pfn mapper",
+        "reference": "tgid cpu time index",
+        "batch": "tgid cpu memcg isolated nr_dirty nr_unqueued_dirty nr_writeback nr_immediate"
+        " nr_unmap_fail nr_lazyfree_fail",
+        "ksm": "tgid cpu batch",
+        "memory_failure": "tgid cpu batch collect_ns",
+        "signal": "cpu batch",
+        "cow": "time tid tgid cpu batch comm pfn pfn_after address ns",
+    }.items()
 }
 
 NEEDED = {
@@ -57,50 +64,87 @@ def empty(event: str) -> Columns:
     return schema.columns_of(event, schema.of_stream(event).empty_table(), NEEDED[event])
 
 
-class _Chosen(Mapping[str, npt.NDArray[Any]]):
-    """Some of the events; a column is copied when it is first asked for, most never are."""
+class _Lazy(Mapping[str, npt.NDArray[Any]]):
+    """Events whose columns are copied when they are first asked for; most never are."""
 
-    def __init__(self, columns: Columns, which: Mask | Places | slice) -> None:
-        self._columns, self._which = columns, which
+    def __init__(self, names: Iterable[str], size: int) -> None:
+        self._names, self.size = names, size
         self._copied: dict[str, npt.NDArray[Any]] = {}
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
         if name not in self._copied:
-            self._copied[name] = self._columns[name][self._which]
+            self._copied[name] = self._copy(name)
         return self._copied[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._columns)
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return len(self._columns)
+        return len(list(self._names))
+
+    def _copy(self, name: str) -> npt.NDArray[Any]:
+        raise NotImplementedError
+
+
+class _Chosen(_Lazy):
+    """Some of the events."""
+
+    def __init__(self, columns: Columns, which: npt.NDArray[Any] | slice) -> None:
+        every = range(count(columns))
+        size = len(every[which]) if isinstance(which, slice) else len(which)
+        super().__init__(columns, size)
+        self._columns, self._which = columns, which
+
+    def _copy(self, name: str) -> npt.NDArray[Any]:
+        return self._columns[name][self._which]
+
+
+class _Joined(_Lazy):
+    """The events of several parts."""
+
+    def __init__(self, parts: Sequence[Columns], names: Iterable[str]) -> None:
+        super().__init__(names, sum(map(count, parts)))
+        self._parts = parts
+
+    def _copy(self, name: str) -> npt.NDArray[Any]:
+        return np.concatenate([part[name] for part in self._parts])
 
 
 def taken(columns: Columns, which: Mask | Places | slice) -> Columns:
     """Return some of the events."""
     if not isinstance(which, slice) and which.dtype == np.bool_:
-        which = _places(which)  # once for all columns
+        return _Chosen(columns, places_of(which))  # once for all columns
     return _Chosen(columns, which)
 
 
-def _places(which: npt.NDArray[Any]) -> Places | slice:
+def places_of(which: npt.NDArray[Any]) -> Places | slice:
     """Return where a mask is set; as a slice, which copies nothing, where that is one piece."""
     places = np.flatnonzero(which)
     first, last = (int(places[0]), int(places[-1])) if len(places) else (0, -1)
     return slice(first, last + 1) if last - first + 1 == len(places) else places
 
 
+def runs(*values: npt.NDArray[Any]) -> Places:
+    """Return where an event has not the values of the one before it."""
+    differs = np.ones(len(values[0]), np.bool_)
+    differs[1:] = np.logical_or.reduce([each[1:] != each[:-1] for each in values])
+    return np.flatnonzero(differs)
+
+
 def joined(parts: Sequence[Columns], names: Iterable[str]) -> Columns:
     """Return these columns of the events of all parts, one after the other."""
     filled = [part for part in parts if count(part)]
-    if len(filled) == 1:
-        return {name: filled[0][name] for name in names}
-    return {name: np.concatenate([part[name] for part in parts]) for name in names}
+    return filled[0] if len(filled) == 1 else _Joined(filled or parts, names)
+
+
+def kept(columns: Columns, names: Iterable[str], most: int) -> Columns:
+    """Return these columns of the last so many events, and let go of all others."""
+    return {name: np.require(columns[name][-most:], requirements="O") for name in names}
 
 
 def count(columns: Columns) -> int:
     """Return how many events these are."""
-    return len(columns["seq"])
+    return columns.size if isinstance(columns, _Lazy) else len(columns["seq"])
 
 
 def windows(recording: Recording, rows: int = ROWS) -> Iterator[Window]:
@@ -109,6 +153,7 @@ def windows(recording: Recording, rows: int = ROWS) -> Iterator[Window]:
 
     What lies beyond the end of a stream that is cut off is left out: its counterparts are missing.
     """
+    _hold_memory()
     names = needed(recording)
     streams = [_Stream(recording, event, names[event], rows) for event in events.EVENTS]
     for stream in streams:
@@ -120,6 +165,16 @@ def windows(recording: Recording, rows: int = ROWS) -> Iterator[Window]:
             stream.fill()
         if any(stream.is_over for stream in streams):
             return
+
+
+def _hold_memory() -> None:
+    """
+    Have the C library hold what a window frees for the next one.
+
+    It gives back to the kernel what is more than twice the largest block that was ever freed, and
+    the kernel clears it page by page when it is asked for again: a tenth of the time of a check.
+    """
+    np.empty(HELD_BYTES // 2, np.uint8)
 
 
 class _Stream:
@@ -157,7 +212,7 @@ class _Stream:
             if batch is not None:
                 parts.append(schema.columns_of(self.event, batch, self._names))
         if parts:
-            self.waiting = parts[0] if len(parts) == 1 else joined(parts, self._names)
+            self.waiting = joined(parts, self._names)
 
     def take(self, last: int | None) -> Columns:
         """Take out what lies up to `last`, all where that is None."""

@@ -4,13 +4,15 @@ import dataclasses
 import tracemalloc
 from pathlib import Path
 
+import numpy as np
 import pytest
 from handmade import Made, made
 from handmade_memory import ledgers
 from rmapwatch.check import run
 from rmapwatch.check.context import context_of
 from rmapwatch.check.run import RULES, check
-from rmapwatch.check.windows import windows
+from rmapwatch.check.verdict import Columns
+from rmapwatch.check.windows import NEEDED, windows
 from rmapwatch.probes import reclaim
 from rmapwatch.recordings.reader import Recording
 from rmapwatch.tools import tile_recording
@@ -107,7 +109,7 @@ def falsified(found: Made) -> Made:
 def test_a_window_is_all_that_is_in_memory(tmp_path: Path) -> None:
     """However long a recording is, the check takes no more memory than for a part of it."""
     fixture, peaks = FIXTURES[0].parent / "file-stream-6.1", []
-    for times in (48, 192):
+    for times in (96, 384):  # both fill a window
         folder = tmp_path / str(times)
         tile_recording.tile(Recording(fixture), times, folder)
         tracemalloc.start()
@@ -124,6 +126,30 @@ def test_every_rule_is_exercised_by_a_recording_from_a_real_kernel() -> None:
     for folder in FIXTURES:
         exercised |= {row.rule for row in check(Recording(folder)).rows if row.agrees}
     assert exercised == {rule.name for rule in RULES}
+
+
+class Asked(dict):
+    """The columns of a type of event, which notes for which of them a rule asks."""
+
+    def __init__(self, event: str, columns: Columns, asked: set) -> None:
+        super().__init__(columns)
+        self.event, self.asked = event, asked
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        self.asked.add((self.event, name))
+        return super().__getitem__(name)
+
+
+def test_no_column_is_read_for_nothing() -> None:
+    asked: set = set()
+    for folder in FIXTURES:
+        recording = Recording(folder)
+        noted = (
+            {event: Asked(event, columns, asked) for event, columns in window.items()}
+            for window in windows(recording)
+        )
+        run.judge(context_of(recording), noted, {})
+    assert asked == {(event, name) for event, names in NEEDED.items() for name in names}
 
 
 @pytest.mark.parametrize("folder", FIXTURES, ids=lambda folder: folder.name)
