@@ -15,7 +15,7 @@ from rmapwatch.lab.qemu import Machine
 KERNELS = os.environ.get("RMAPWATCH_KERNELS", "6.1").split()
 
 # Further options that a kernel is also run with: where tasks may be preempted inside the kernel,
-# programs of probes are too. Each scenario is then run by the kernel's own LRU alone.
+# programs of probes are too.
 ALSO_WITH = {"6.12": "preempt=full"}
 RUNS = [(series, "") for series in KERNELS]
 RUNS += [(series, ALSO_WITH[series]) for series in KERNELS if series in ALSO_WITH]
@@ -77,8 +77,8 @@ def suite(series: str, out: Path, programs: dict[str, Path]) -> ET.Element:
 def lab_run(series: str, append: str, out: Path) -> subprocess.CompletedProcess[str]:
     """`rmapwatch lab run --all`, as a user types it."""
     command = [Path(sys.executable).with_name("rmapwatch"), "lab", "run", "--all"]
-    how = ["--append", append] if append else ["--each-lru"]
+    how = ["--append", append] if append else []
     return subprocess.run(
-        [*command, *how, "--kernel", series, "--json", "-o", str(out)],
+        [*command, "--each-lru", *how, "--kernel", series, "--json", "-o", str(out)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip

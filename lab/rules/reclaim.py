@@ -13,7 +13,9 @@ from ...kernels.semantics import LockedLarge
 from ...probes.reclaim import CALLERS, DECISIONS
 from .row import Agreement, Run, at_most, equal, none_of, op, untold
 
-_GONE = [DECISIONS.index("reclaim"), DECISIONS.index("reclaim_clean")]
+_RECLAIM = DECISIONS.index("reclaim")
+_RECLAIM_CLEAN = DECISIONS.index("reclaim_clean")
+_GONE = [_RECLAIM, _RECLAIM_CLEAN]
 _ACTIVATE = DECISIONS.index("activate")
 _ACTIVATE_MLOCKED = DECISIONS.index("activate_mlocked")
 _PAGES = CALLERS.index("pages")
@@ -71,6 +73,20 @@ def _used_by_two(name: str, looks: npt.NDArray[np.void]) -> Agreement:
     return equal(rule, "looks", len(shared), activated)
 
 
+def _read_once(run: Run, looks: npt.NDArray[np.void]) -> Agreement:
+    """
+    Return the rule for pages that are marked as referenced and mapped by nobody.
+
+    The classic LRU lets go of them if they are clean (folio_check_references(), mm/vmscan.c), where
+    the kernel knows that condition. MGLRU takes the mark off when it isolates a page (the same
+    file, isolate_folio()), so that there is no condition.
+    """
+    conditional = run.semantics.reclaim_clean and run.lru == "classic"
+    expected = looks["decision"] == (_RECLAIM_CLEAN if conditional else _RECLAIM)
+    rule = f"read: such a page is let go{' if it is clean' if conditional else ''}"
+    return equal(rule, "looks", len(looks), int(expected.sum()))
+
+
 def _left(name: str, looks: npt.NDArray[np.void], pages: int, resident: int) -> Agreement:
     """Return the row: pages that are gone by the ledger are those that a look let go."""
     let_go = len(np.unique(looks["index"][np.isin(looks["decision"], _GONE)]))
@@ -103,6 +119,10 @@ def file_stream(run: Run) -> Iterator[Agreement]:
     shared: Mapping[str, Any] = run.ledger["shared"]
     looks = _looks(run, shared)
     yield _used_by_two("shared", looks)
+    read: Mapping[str, Any] = run.ledger["read"]
+    looks = _looks(run, read)
+    yield _read_once(run, looks)
+    yield _left("read", looks, read["pages"], read["resident"])
 
 
 def working_set(run: Run) -> Iterator[Agreement]:

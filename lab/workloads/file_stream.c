@@ -4,7 +4,9 @@
  *
  * A page of the stream is found used at its first look and not at its second, so it should leave
  * by the inactive list; a page of the working set is found used each time, so it should stay; a
- * shared page is found used through two mappings, which is enough at its first look.
+ * shared page is found used through two mappings, which is enough at its first look. A page that
+ * was read by read(2) alone is mapped by nobody, and marked as referenced: it should leave at its
+ * first look, as long as it is clean.
  * The files are holes: reading them costs no disk, and a page that comes back is a major fault.
  * The directory must lie on a device without read-ahead, or pages come that nobody touched.
  *
@@ -23,15 +25,19 @@
 #define WORKING_SET_INDEX 0x300000UL
 #define SHARED_INDEX 0x400000UL
 #define STREAM_INDEX 0x500000UL
+#define READ_INDEX 0x600000UL
 
 static struct {
 	long stream;
 	long working_set;
 	long shared;
+	long read;
 	long chunk;
 	long duration_s;
 	const char *directory;
-} options = { .stream = 7919, .working_set = 503, .shared = 101, .chunk = 199, .directory = "." };
+} options = {
+	.stream = 7919, .working_set = 503, .shared = 101, .read = 97, .chunk = 199, .directory = ".",
+};
 
 struct region {
 	const char *name;
@@ -56,6 +62,9 @@ static struct region shared = {
 static struct region again = {
 	.name = "shared", .first_index = SHARED_INDEX, .base = LEDGER_BASE + (3UL << 36),
 };
+static struct region read_once = {
+	.name = "read", .first_index = READ_INDEX, .base = LEDGER_BASE + (4UL << 36),
+};
 
 static void map_region(struct region *region, long pages)
 {
@@ -78,6 +87,7 @@ static void cleanup(void)
 	unlink(stream.path);
 	unlink(working_set.path);
 	unlink(shared.path);
+	unlink(read_once.path);
 	leave_cgroup();
 }
 
@@ -120,6 +130,20 @@ static void use_again(void)
 	touch_all(&again);
 }
 
+/* Read every page of a region once, and touch none of its mapping. */
+static void read_all(struct region *region)
+{
+	static char page[4096];
+	int fd = open(region->path, O_RDONLY);
+
+	if (fd < 0)
+		die(region->path);
+	for (long n = 0; n < region->pages; n++)
+		if (pread(fd, page, PAGE, (region->first_index + n) * PAGE) != (ssize_t)PAGE)
+			die(region->path);
+	close(fd);
+}
+
 static long resident(struct region *region)
 {
 	unsigned char *there = malloc(region->pages);
@@ -133,16 +157,27 @@ static long resident(struct region *region)
 	return found;
 }
 
-static void region_field(struct region *region)
+static void open_region(struct region *region)
 {
 	open_object(region->name);
 	field("pages", "%ld", region->pages);
 	field("first_index", "%lu", region->first_index);
 	field("last_index", "%lu", region->first_index + region->pages - 1);
+	field("resident", "%ld", resident(region));
+}
+
+static void mapped_field(struct region *region)
+{
+	open_region(region);
 	field("first_faults", "%ld", region->first_faults);
 	field("refaults", "%ld", region->refaults);
 	field("uses", "%ld", region->uses);
-	field("resident", "%ld", resident(region));
+	close_object();
+}
+
+static void read_field(struct region *region)
+{
+	open_region(region);
 	close_object();
 }
 
@@ -180,7 +215,8 @@ static void usage(void)
 {
 	fprintf(stderr,
 		"usage: file_stream [--stream PAGES] [--working-set PAGES] [--shared PAGES]\n"
-		"                   [--chunk PAGES] [--directory DIR] [--duration S]\n"
+		"                   [--read PAGES] [--chunk PAGES] [--directory DIR] [--duration S]\n"
+		"  --read PAGES    read by read(2) once, before anything else\n"
 		"  --chunk PAGES   streamed, and then reclaimed, in each round\n"
 		"  --duration S    the stream again and again until S seconds are over\n");
 	exit(2);
@@ -192,6 +228,7 @@ static void parse(int argc, char **argv)
 		{ "stream", required_argument, NULL, 's' },
 		{ "working-set", required_argument, NULL, 'w' },
 		{ "shared", required_argument, NULL, 'm' },
+		{ "read", required_argument, NULL, 'r' },
 		{ "chunk", required_argument, NULL, 'c' },
 		{ "directory", required_argument, NULL, 'd' },
 		{ "duration", required_argument, NULL, 't' },
@@ -204,6 +241,7 @@ static void parse(int argc, char **argv)
 		case 's': options.stream = number(optarg, 1, usage); break;
 		case 'w': options.working_set = number(optarg, 1, usage); break;
 		case 'm': options.shared = number(optarg, 1, usage); break;
+		case 'r': options.read = number(optarg, 1, usage); break;
 		case 'c': options.chunk = number(optarg, 1, usage); break;
 		case 'd': options.directory = optarg; break;
 		case 't': options.duration_s = number(optarg, 1, usage); break;
@@ -229,12 +267,14 @@ int main(int argc, char **argv)
 	map_region(&shared, options.shared);
 	map_region(&again, options.shared);
 	map_region(&stream, options.stream);
+	map_region(&read_once, options.read);
 	end = now_ns() + options.duration_s * 1000000000ULL;
 
 	open_object(NULL);
 	field("workload", "\"file_stream\"");
 	vmstat_field("vmstat_before");
 	memory_stat_field("memory_stat_before");
+	read_all(&read_once);
 	for (long round = 0; !over(streamed, end); round++) {
 		pages = next_chunk(streamed);
 		stream_faults[streamed >= stream.pages] +=
@@ -253,9 +293,10 @@ int main(int argc, char **argv)
 	vmstat_field("vmstat_after");
 	stream.first_faults = stream_faults[0];
 	stream.refaults = stream_faults[1];
-	region_field(&stream);
-	region_field(&working_set);
-	region_field(&shared);
+	mapped_field(&stream);
+	mapped_field(&working_set);
+	mapped_field(&shared);
+	read_field(&read_once);
 	field("streamed", "%ld", streamed);
 	field("chunk", "%ld", options.chunk);
 	field("page_bytes", "%lu", PAGE);

@@ -86,16 +86,13 @@ def everything(request: pytest.FixtureRequest, guests) -> tuple[str, Path, list[
     return series, out, results
 
 
-def test_every_scenario_ran_by_each_lru(
-    everything: tuple[str, Path, list[dict]], request: pytest.FixtureRequest
-) -> None:
+def test_every_scenario_ran_by_each_lru(everything: tuple[str, Path, list[dict]]) -> None:
     series, _, results = everything
     ran = [(result["scenario"], result["lru"]) for result in results]
-    by_each = "preempt" not in request.node.name
     assert ran == [
         (name, lru)
         for name, scenario in scenarios.SCENARIOS.items()
-        for lru in (LRUS[series] if scenario.reclaims and by_each else LRUS[series][:1])
+        for lru in (LRUS[series] if scenario.reclaims else LRUS[series][:1])
     ]
 
 

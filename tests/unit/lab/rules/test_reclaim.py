@@ -16,7 +16,11 @@ KEEP, ACTIVATE, MLOCKED, RECLAIM, CLEAN = map(
 STREAM = {"first_index": 500, "last_index": 509, "pages": 10, "first_faults": 10, "resident": 7}
 SET = {"first_index": 300, "last_index": 301, "pages": 2, "refaults": 1, "uses": 200}
 SHARED = {"first_index": 400, "last_index": 401}
-LEDGER = {"shared": SHARED, "stream": STREAM, "working_set": SET}
+READ = {"first_index": 600, "last_index": 604, "pages": 5, "resident": 3}
+OLD, NEW = frozenset[str](), frozenset(["pageout_ignores_references", "locked_large_folios"])
+NEWEST = NEW | {"reclaim_clean_gone"}
+
+LEDGER = {"shared": SHARED, "stream": STREAM, "working_set": SET, "read": READ}
 
 
 def look(index: int, result: int, decision: int) -> dict:
@@ -33,6 +37,8 @@ def stream() -> list[dict]:
         look(300, 1, ACTIVATE),
         look(301, 2, ACTIVATE),
         look(400, 2, ACTIVATE),
+        look(600, 0, CLEAN),
+        look(601, 0, CLEAN),
     ]
 
 
@@ -41,7 +47,7 @@ def verdicts(rules, rows: list[dict], ledger: dict) -> list[bool | None]:
 
 
 def test_a_stream_as_it_should_be() -> None:
-    assert verdicts(file_stream, stream(), LEDGER) == [True] * 7
+    assert verdicts(file_stream, stream(), LEDGER) == [True] * 9
 
 
 @pytest.mark.parametrize(
@@ -55,6 +61,9 @@ def test_a_stream_as_it_should_be() -> None:
         ([], {"working_set": {**SET, "refaults": 3}}, 4),
         ([], {"working_set": {**SET, "pages": 1}}, 5),
         ([look(401, 2, KEEP)], {}, 6),
+        ([look(602, 0, KEEP)], {}, 7),
+        ([look(600, 0, RECLAIM)], {}, 7),
+        ([], {"read": {**READ, "resident": 2}}, 8),
     ],
 )
 def test_a_stream_with_one_thing_wrong(rows: list[dict], ledger: dict, wrong: int) -> None:
@@ -65,7 +74,25 @@ def test_a_stream_with_one_thing_wrong(rows: list[dict], ledger: dict, wrong: in
 
 def test_checks_that_decide_nothing_do_not_count() -> None:
     undecided = [look(500, 1, UNSEEN), look(99, 1, ACTIVATE), look(510, 1, ACTIVATE)]
-    assert verdicts(file_stream, [*stream(), *undecided], LEDGER) == [True] * 7
+    assert verdicts(file_stream, [*stream(), *undecided], LEDGER) == [True] * 9
+
+
+@pytest.mark.parametrize(
+    ("lru", "changes", "decision", "rule"),
+    [
+        ("classic", OLD, CLEAN, "read: such a page is let go if it is clean"),
+        ("classic", NEWEST, RECLAIM, "read: such a page is let go"),
+        ("mglru", OLD, RECLAIM, "read: such a page is let go"),
+    ],
+)
+def test_where_a_page_must_be_clean(
+    lru: str, changes: frozenset[str], decision: int, rule: str
+) -> None:
+    for decided in (CLEAN, RECLAIM):
+        looks = records("reference", [look(600, 0, decided), look(601, 0, decided)])
+        found = run(LEDGER, reference=looks, lru=lru, changes=changes)
+        [row] = [row for row in file_stream(found) if row.rule == rule]
+        assert (row.predicted, row.agrees) == (2, decided == decision)
 
 
 def test_no_look_is_no_agreement() -> None:
@@ -149,7 +176,6 @@ LOCKED = {
     "found": 8,
     "in_swap": 0,
 }
-OLD, NEW = frozenset[str](), frozenset(["pageout_ignores_references", "locked_large_folios"])
 
 
 def paged_out(
