@@ -87,9 +87,9 @@ SPEED
 
 SPEED = """\
 Measured on the recording of 7,857,600 events that this makes (65 MB, zstd), on one core of a shared
-virtual machine of two, five times over: 4.8 to 6.2 million events a second are read and held against
-all rules, in four of the five 5.7 or more. The rules alone do 8 to 13 million; reading (zstd, Arrow's
-validation, decoding) does 11 to 14 million. 190 MB of memory at most.
+virtual machine of two, five times over: 4.8 to 6.2 million events a second are read and held
+against all rules, in four of the five 5.7 or more. The rules alone do 8 to 13 million; reading
+(zstd, Arrow's validation, decoding) does 11 to 14 million. 190 MB of memory at most.
 """
 
 
