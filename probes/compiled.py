@@ -34,8 +34,8 @@ _KEPT = 8
 _INSTRUCTION = struct.Struct("<BBhi")
 _LOAD_64, _OF_MAP, _OF_VALUE = 0x18, 1, 2
 
-CONTROL_MARK = 0x7FFFFFFF
-"""What the text has where the descriptor of the map `control` belongs that it takes a value of."""
+MARKS = {"control": 0x7FFFFFFF, "work": 0x7FFFFFFE}
+"""What the text has where the descriptor of a map belongs that it takes the value of, by map."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def _compile(text: str, functions: Iterable[str], maps: Sequence[str]) -> Compil
     module = _with_stderr(lambda: Module(text=text, cflags=["-Wno-everything"]), _refusal)
     fds = {name: bcc.lib.bpf_table_fd(module.module, name.encode()) for name in maps}
     places = {fd: place for place, fd in enumerate(fds.values())}
-    places[CONTROL_MARK] = list(maps).index("control")
+    places |= {mark: list(maps).index(name) for name, mark in MARKS.items()}
     code = {}
     for name in functions:
         start = bcc.lib.bpf_function_start(module.module, name.encode())

@@ -107,7 +107,7 @@ def fulfil(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
     if request["calibrate"]:
         cost = calibrate.cost(ready, btf_ids, lambda: _maps(ready.maps, 1))
     maps = _maps(ready.maps, request["ring_pages"])
-    _ask_for_events(maps["control"], request["events"])
+    _prepare(maps["control"], request["events"])
     for candidate in candidates:
         _attach(candidate, lambda name: ready.linked(name, maps), btf_ids, attached)
     if not attached.rows:
@@ -202,13 +202,19 @@ def _maps(specs: Mapping[str, MapSpec], ring_pages: int) -> dict[str, int]:
         ) from None
 
 
-def _ask_for_events(control: int, names: list[str]) -> None:
-    """Write into the control map which events are wanted, before any program runs."""
-    from rmapwatch.probes import events, source
+def _prepare(control: int, names: list[str]) -> None:
+    """Write into the control map what programs need of it, before any runs."""
+    from rmapwatch.probes import events, source, state
 
-    at, _ = source.layout(()).find("control", "events")
+    layout = source.layout(())
+    written = {
+        "events": events.mask(names).to_bytes(8, "little"),
+        "bits": bytes(value.bit_length() for value in range(8 * state.BITS_WORDS)),
+    }
     with mmap.mmap(control, mmap.PAGESIZE) as page:
-        page[8 * at : 8 * at + 8] = events.mask(names).to_bytes(8, "little")
+        for word, value in written.items():
+            at = 8 * layout.find("control", word)[0]
+            page[at : at + len(value)] = value
 
 
 def _attach(

@@ -182,7 +182,7 @@ class Session:
         }
         maps = {name: fds[place] for name, place in manifest["maps"].items()}
         self._state = self._map(maps["state"], "cpu_state")
-        self._work = self._map(maps["work"], "work")
+        self._work = self._map(maps["work"], "work", state.WORK_SLOTS)
         self._areas = steps.Areas(
             self._probes,
             self._layout,
@@ -204,13 +204,13 @@ class Session:
         self.ring_fd = maps["events"]
         self.ring_size = fdinfo(self.ring_fd)["max_entries"]
 
-    def _map(self, fd: int, struct: str) -> memoryview:
-        """Map an array map; check that its values are what this side believes them to be."""
-        expected, info = self._layout.words(struct) * 8, fdinfo(fd)
+    def _map(self, fd: int, struct: str, count: int = 1) -> memoryview:
+        """Map an array map; check that each value is what this side believes, so many structs."""
+        expected, info = self._layout.words(struct) * 8 * count, fdinfo(fd)
         if info["value_size"] != expected:
             raise errors.RmapwatchError(
                 "the loader and the reader disagree",
-                f"{struct} is {info['value_size']} bytes there and {expected} here",
+                f"{count} {struct} are {info['value_size']} bytes there and {expected} here",
                 "install both from the same version of rmapwatch",
             )
         length = -(-expected * info["max_entries"] // mmap.PAGESIZE) * mmap.PAGESIZE

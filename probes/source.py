@@ -24,7 +24,7 @@ from . import (
     rmap,
     state,
 )
-from .compiled import CONTROL_MARK
+from .compiled import MARKS
 from .resolve import Candidate
 from .spec import Bit, Member, Op
 
@@ -122,9 +122,9 @@ def c_source(candidates: Sequence[Candidate], facts: KernelFacts, build: Build) 
         "struct args { u32 probe; bool typed; "
         + " ".join(f"u64 {name};" for name in ARGUMENTS)
         + " };",
-        *_op_function(rmap.OPS, facts, build.addresses),
-        *((BPF_DIR / name).read_text() for name in HANDLERS),
     ]
+    common, *handlers = ((BPF_DIR / name).read_text() for name in HANDLERS)
+    lines += [common, *_op_function(rmap.OPS, facts, build.addresses), *handlers]
     for number, candidate in enumerate(candidates):
         lines += _stubs(number, candidate, facts)
     lines += _calibration()
@@ -138,7 +138,7 @@ def _defines(candidates: Sequence[Candidate], facts: KernelFacts, build: Build) 
     yield f"#define EXACT_COUNTS {state.EXACT_COUNTS}"
     yield f"#define EXACT_BITS {state.EXACT_COUNTS.bit_length() - 1}"
     yield f"#define NOT_KNOWN ({events.NOT_KNOWN})"
-    yield f"#define CONTROL_MARK {CONTROL_MARK}"
+    yield from (f"#define {name.upper()}_MARK {mark}" for name, mark in MARKS.items())
     yield f"#define UNSEEN {events.UNSEEN}"
     yield f"#define PROBES {len(candidates)}"
     yield f"#define OPS {len(rmap.OPS)}"
@@ -282,9 +282,12 @@ def _enumerator(bit: Bit, facts: KernelFacts) -> int:
 def _op_function(
     ops: Sequence[Op], facts: KernelFacts, addresses: Mapping[str, int]
 ) -> Iterator[str]:
-    """Yield the function that tells a walk's op from its callback and the callback's argument."""
+    """
+    Yield the function that tells a walk's op from its callback and the callback's argument, which
+    is read where it is needed only.
+    """
     ttu = facts.enums.get("ttu_flags", {})
-    yield "static inline u32 op_of(u64 callback, u64 arg)"
+    yield "static inline u32 op_of(u64 callback, struct args *a)"
     yield "{"
     for op in ops:
         for callback in op.callbacks:
@@ -294,7 +297,8 @@ def _op_function(
             for other, flags in op.if_flags.items():
                 mask = sum(ttu[flag] for flag in flags if flag in ttu)
                 if mask:
-                    yield f"\t\tif (arg & {mask:#x}) return OP_{other.upper()};"
+                    given = f"member_u64(a, a->rwc, RWC_ARG) & {mask:#x}"
+                    yield f"\t\tif ({given}) return OP_{other.upper()};"
             yield f"\t\treturn OP_{op.name.upper()};"
             yield "\t}"
     yield "\treturn OP_OTHER;"

@@ -34,6 +34,9 @@ SLOTS = 36
 EXACT_COUNTS = 16
 """Counts up to this have a bucket each; from there on the bounds are powers of two."""
 
+BITS_WORDS = 256 // 8
+"""A byte for each value of a byte: the bits that it needs. No instruction of BPF counts them."""
+
 WORK_SLOTS = 4096
 """Walks in progress at once; a task takes the slot of its tid modulo this."""
 
@@ -173,7 +176,6 @@ def structs(probes: Sequence[str]) -> dict[str, tuple[Field, ...]]:
             Field("cows", len(OUTCOMES), "call_cell"),
             Field("cow_pages", len(COW_PAGES) * len(OUTCOMES)),
             Field("stray_steps"),
-            Field("steps"),
             Field("produced", len(EVENTS)),
             Field("lost", len(EVENTS)),
         ),
@@ -188,7 +190,6 @@ def structs(probes: Sequence[str]) -> dict[str, tuple[Field, ...]]:
             Field("mapcount"),
             Field("large"),
             Field("flags"),
-            Field("gated"),
             Field("steps"),
             Field("vmas"),
             Field("mapper"),
@@ -255,7 +256,13 @@ def structs(probes: Sequence[str]) -> dict[str, tuple[Field, ...]]:
             Field("cow_moved"),
             Field("cow_start"),
         ),
-        "control": (Field("events"), Field("steps"), Field("looks"), Field("gate")),
+        "control": (
+            Field("events"),
+            Field("steps"),
+            Field("looks"),
+            Field("gate"),
+            Field("bits", BITS_WORDS),
+        ),
     }
 
 

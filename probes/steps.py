@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from . import catalogue, state
@@ -75,8 +75,14 @@ def runs(areas: Areas) -> Runs:
     sides = [at + side for at in places.values() for side in (find("account", "entries")[0], exits)]
     walks = [at + exits for name, at in places.items() if name.startswith(_WALKS)]
     return Runs(
-        time.monotonic_ns(),
-        areas.total(sides),
-        areas.total([find("cpu_state", "steps")[0]]),
-        areas.total(walks),
+        time.monotonic_ns(), areas.total(sides), areas.total(_counted(areas)), areas.total(walks)
     )
+
+
+def _counted(areas: Areas) -> Iterator[int]:
+    """Yield the words of `cpu_state` that count VMAs, entered or looked at, by op and kind."""
+    start, cells = areas.layout.find("cpu_state", "walks")
+    size = areas.layout.words("walk_cell")
+    for word in ("vmas", "looked_at"):
+        at = start + areas.layout.find("walk_cell", word)[0]
+        yield from range(at, at + cells.count * size, size)

@@ -4,7 +4,7 @@ import mmap
 from pathlib import Path
 
 from rmapwatch.kernels.facts import KernelFacts
-from rmapwatch.probes import catalogue, resolve, session, state
+from rmapwatch.probes import catalogue, resolve, session
 
 FACTS = Path(__file__).parent / "data" / "facts" / "6.1.json"
 CPUS = 4
@@ -49,6 +49,6 @@ class MemorySession(session.Session):
         self._programs = {row["probe"]: [Program(), Program()] for row in rows}
         self.words, self.layout = self._state, self._layout
 
-    def _map(self, fd: int, struct: str) -> memoryview:
-        count = {"cpu_state": CPUS, "work": state.WORK_SLOTS, "control": 1}[struct]
+    def _map(self, fd: int, struct: str, count: int = 1) -> memoryview:
+        count = CPUS if struct == "cpu_state" else count
         return memoryview(mmap.mmap(-1, 8 * self._layout.words(struct) * count)).cast("Q")

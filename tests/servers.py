@@ -130,3 +130,9 @@ def prometheus(
         finally:
             server.terminate()
             server.wait(30)
+
+
+def rss_kb(pid: int) -> int:
+    """What a process takes of memory."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1])

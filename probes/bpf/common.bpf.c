@@ -8,11 +8,11 @@
 
 /* Values as bytes: of a struct, bcc would compile code to print each of its members. */
 struct cpu_state_bytes { char bytes[sizeof(struct cpu_state)]; };
-struct work_bytes { char bytes[sizeof(struct work)]; };
+struct work_bytes { char bytes[sizeof(struct work) * WORK_SLOTS]; };
 struct control_bytes { char bytes[sizeof(struct control)]; };
 
 BPF_F_TABLE("array", u32, struct cpu_state_bytes, state, POSSIBLE_CPUS, BPF_F_MMAPABLE);
-BPF_F_TABLE("array", u32, struct work_bytes, work, WORK_SLOTS, BPF_F_MMAPABLE);
+BPF_F_TABLE("array", u32, struct work_bytes, work, 1, BPF_F_MMAPABLE);
 BPF_F_TABLE("array", u32, struct control_bytes, control, 1, BPF_F_MMAPABLE);
 /* One page in this text; the loader makes it as large as is asked for. */
 BPF_RINGBUF_OUTPUT(events, 1);
@@ -67,11 +67,22 @@ static inline struct cpu_state *this_cpu(void)
 	return (struct cpu_state *)state.lookup(&cpu);
 }
 
+/*
+ * The only value of a map, by address: nothing is looked up. The loader puts the map's descriptor
+ * where the mark is.
+ */
+static inline void *value_of(u64 mark)
+{
+	return (void *)bpf_pseudo_fd(BPF_PSEUDO_MAP_VALUE, mark);
+}
+
+/* The slots of all threads are one value. */
 static inline struct work *this_work(u32 tid)
 {
-	u32 slot = tid & (WORK_SLOTS - 1);
+	struct work *w = (struct work *)value_of(WORK_MARK) + (tid & (WORK_SLOTS - 1));
 
-	return (struct work *)work.lookup(&slot);
+	asm volatile("" : "+r"(w)); /* one value, not the sum of two at each use */
+	return w;
 }
 
 /*
@@ -125,13 +136,10 @@ static inline u32 batch_of(struct work *w, u32 tid)
 	return w->batch_owner == tid ? w->batch : 0;
 }
 
-/*
- * What the reader wants: the only value of its map, by address. The loader puts the map's descriptor
- * where the mark is.
- */
+/* What the reader wants. */
 static inline struct control *controls(void)
 {
-	return (struct control *)bpf_pseudo_fd(BPF_PSEUDO_MAP_VALUE, CONTROL_MARK);
+	return (struct control *)value_of(CONTROL_MARK);
 }
 
 static inline bool wants_event(u32 type)
@@ -164,12 +172,6 @@ static inline void *new_event(struct cpu_state *st, struct work *w, u32 type, u6
 	return e;
 }
 
-/* 1 << shift where the value is above the limit, else 0; a branch would be two paths to verify. */
-static inline u64 above(u64 value, u64 limit, u64 shift)
-{
-	return (limit - value) >> 63 << shift;
-}
-
 /*
  * Whether the VMAs of a walk that begins now are left out, of all walks but one in gate + 1. By
  * chance: reclaim walks in turns to reference and to unmap, and counting would take one of the two.
@@ -179,23 +181,22 @@ static inline bool steps_gated(struct control *c)
 	return c->gate && (bpf_get_prandom_u32() & c->gate);
 }
 
-/* Bits that a value below 2^63 needs. */
+/*
+ * Bits that a value below 2^48 needs; a byte's are looked up. Without a branch where it can be, since
+ * each would be two paths to verify.
+ */
 static inline u64 bit_length(u64 value)
 {
-	u64 bits = 0, more;
+	u64 bits = 0, byte;
 
 	if (value >> 16) {
 		bits = 16; value >>= 16;
 		if (value >> 16) {
 			bits = 32; value >>= 16;
-			more = above(value, 0xffff, 4); bits += more; value >>= more;
 		}
 	}
-	more = above(value, 0xff, 3); bits += more; value >>= more;
-	more = above(value, 0xf, 2); bits += more; value >>= more;
-	more = above(value, 0x3, 1); bits += more; value >>= more;
-	more = above(value, 0x1, 0); bits += more; value >>= more;
-	return bits + value;
+	byte = (0xff - value) >> 63 << 3; /* 8 where it is above */
+	return bits + byte + ((u8 *)controls()->bits)[value >> byte & 0xff];
 }
 
 /* Slot i of a duration holds (2^(i-1), 2^i] ns. */

@@ -44,7 +44,7 @@ static inline int cow_enter(struct args *a)
 
 	if (page == PAGE_KSM)
 		ksm_page(KSM_COW, pfn);
-	if (!st || !w || !cow_begins(st, w, a->probe, tid))
+	if (!st || !cow_begins(st, w, a->probe, tid))
 		return 0;
 	w->vmf = a->vmf;
 	w->cow_pfn = pfn;
@@ -59,7 +59,7 @@ static inline int cow_move(struct args *a)
 	u32 tid = bpf_get_current_pid_tgid();
 	struct work *w = this_work(tid);
 
-	if (w && w->cow_owner == tid)
+	if (w->cow_owner == tid)
 		w->cow_moved = 1;
 	return 0;
 }
@@ -102,7 +102,7 @@ static inline int cow_exit(struct args *a)
 	struct cpu_state *st = this_cpu();
 	struct work *w = this_work(tid);
 
-	if (!st || !w || !cow_is_ours(st, w, a->probe, tid))
+	if (!st || !cow_is_ours(st, w, a->probe, tid))
 		return 0;
 	/* To be tried again: locks were dropped, and the page table may be another's. */
 	if (!(a->ret & VM_FAULT_RETRY)) {

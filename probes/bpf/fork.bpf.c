@@ -22,7 +22,7 @@ static inline int fork_enter(struct args *a)
 	struct cpu_state *st = this_cpu();
 	struct work *w = this_work(tid);
 
-	if (!st || !w || !fork_begins(st, w, a->probe, tid))
+	if (!st || !fork_begins(st, w, a->probe, tid))
 		return 0;
 	w->fork_shares = read_u64(a->clone_args, CLONE_ARGS_FLAGS) & CLONE_VM;
 	w->fork_linked = 0;
@@ -90,7 +90,7 @@ static inline int fork_exit(struct args *a)
 	s64 pages = NOT_KNOWN;
 	s32 vmas = NOT_KNOWN;
 
-	if (!st || !w || !fork_is_ours(st, w, a->probe, tid))
+	if (!st || !fork_is_ours(st, w, a->probe, tid))
 		return 0;
 	if (!w->fork_shares) {
 		call_ends(&st->forks[STEP_COPY_PROCESS], now - w->fork_start);
@@ -128,7 +128,7 @@ static inline int mmap_exit(struct args *a)
 	struct cpu_state *st = this_cpu();
 	struct work *w = this_work(tid);
 
-	if (!st || !w || !mmap_is_ours(st, w, a->probe, tid))
+	if (!st || !mmap_is_ours(st, w, a->probe, tid))
 		return 0;
 	call_ends(&st->forks[STEP_DUP_MMAP], now - w->mmap_start);
 	fork_error(st, STEP_DUP_MMAP, (s32)a->ret);
@@ -154,7 +154,7 @@ static inline int vma_exit(struct args *a, u32 step)
 	struct cpu_state *st = this_cpu();
 	struct work *w = this_work(tid);
 
-	if (!st || !w || !vma_is_ours(st, w, a->probe, tid))
+	if (!st || !vma_is_ours(st, w, a->probe, tid))
 		return 0;
 	ns = now - w->vma_start;
 	call_ends(&st->forks[step], ns);
@@ -173,7 +173,7 @@ static inline int clone_enter(struct args *a)
 	struct cpu_state *st = this_cpu();
 	struct work *w = this_work(tid);
 
-	if (!st || !w || !clone_begins(st, w, a->probe, tid))
+	if (!st || !clone_begins(st, w, a->probe, tid))
 		return 0;
 	w->clone_vma = a->vma;
 	w->clone_start = bpf_ktime_get_ns();
@@ -216,7 +216,7 @@ static inline int clone_exit(struct args *a)
 	bool forks;
 	s32 links;
 
-	if (!st || !w || !clone_is_ours(st, w, a->probe, tid))
+	if (!st || !clone_is_ours(st, w, a->probe, tid))
 		return 0;
 	/* Nothing but anon_vma_fork() is inside of a VMA's copy and calls it. */
 	forks = w->vma_owner == tid;

@@ -45,7 +45,7 @@ static inline int ksm_scan(struct args *a)
 		return 0;
 	st = this_cpu();
 	w = this_work(tid);
-	if (!st || !w)
+	if (!st)
 		return 0;
 	st->ksm_begun++;
 	w->ksmd = tid;
@@ -60,7 +60,7 @@ static inline int ksm_scan_end(struct args *a)
 	struct work *w = this_work(tid);
 	u64 ns;
 
-	if (!st || !w || w->ksmd != tid)
+	if (!st || w->ksmd != tid)
 		return 0;
 	w->ksmd = 0;
 	ns = bpf_ktime_get_ns() - w->scan_start;
@@ -74,7 +74,7 @@ static inline void ksm_page(u32 what, u64 pfn)
 	struct cpu_state *st = this_cpu();
 	struct work *w = this_work(bpf_get_current_pid_tgid());
 
-	if (!st || !w)
+	if (!st)
 		return;
 	st->ksm_pages[what]++;
 	ksm_event(st, w, what, pfn, 0);
@@ -117,7 +117,7 @@ static inline int ksm_remove_exit(struct args *a)
 	struct cpu_state *st = this_cpu();
 	struct work *w = this_work(tid);
 
-	if (!st || !w || !remove_is_ours(st, w, a->probe, tid))
+	if (!st || !remove_is_ours(st, w, a->probe, tid))
 		return 0;
 	if (w->stable) {
 		st->ksm_pages[KSM_REMOVED]++;
@@ -146,7 +146,7 @@ static inline int ksm_swapin(struct args *a)
 	struct work *w = this_work(bpf_get_current_pid_tgid());
 	u32 outcome = SWAPIN_COPIED;
 
-	if (!st || !w)
+	if (!st)
 		return 0;
 	st->accounts[a->probe].exits++;
 	if (a->ret == a->folio)

@@ -33,7 +33,7 @@ static inline int wait_enter(struct args *a, u32 mode)
 	}
 	st = this_cpu();
 	w = this_work(tid);
-	if (!st || !w || !wait_begins(st, w, a->probe, tid))
+	if (!st || !wait_begins(st, w, a->probe, tid))
 		return 0;
 	during = w->walk_owner == tid ? DURING_WALK : DURING_OTHER;
 	w->wait_for = a->lock;
@@ -69,7 +69,7 @@ static inline int wait_exit(struct args *a)
 	struct cpu_state *st = this_cpu();
 	struct work *w = this_work(tid);
 
-	if (!st || !w || w->wait_owner != tid)
+	if (!st || w->wait_owner != tid)
 		return 0;
 	/* Left over from an exit that the kernel did not report: this one waited for another lock. */
 	if (a->lock && a->lock != w->wait_for) {

@@ -12,7 +12,7 @@ static inline int failure_enter(struct args *a, u32 handler)
 	struct cpu_state *st = this_cpu();
 	struct work *w = this_work(tid);
 
-	if (!st || !w || !failure_begins(st, w, a->probe, tid))
+	if (!st || !failure_begins(st, w, a->probe, tid))
 		return 0;
 	w->handler = handler;
 	w->failure_pfn = a->pfn;
@@ -53,7 +53,7 @@ static inline int failure_exit(struct args *a)
 	struct cpu_state *st = this_cpu();
 	struct work *w = this_work(tid);
 
-	if (!st || !w || !failure_is_ours(st, w, a->probe, tid))
+	if (!st || !failure_is_ours(st, w, a->probe, tid))
 		return 0;
 	call_ends(&st->failures[bounded(w->handler, HANDLERS)], now - w->failure_start);
 	st->failure_errors[bounded(w->handler, HANDLERS)] += !!(s32)a->ret;
@@ -68,7 +68,7 @@ static inline int action(struct args *a)
 	struct cpu_state *st = this_cpu();
 	struct work *w = this_work(tid);
 
-	if (!st || !w)
+	if (!st)
 		return 0;
 	if (type < TYPES && result < RESULT_KINDS)
 		st->actions[bounded(type * RESULT_KINDS + result, TYPES * RESULT_KINDS)]++;
@@ -97,7 +97,7 @@ static inline int collect_exit(struct args *a)
 	struct cpu_state *st = this_cpu();
 	struct work *w = this_work(tid);
 
-	if (!st || !w || !collect_is_ours(st, w, a->probe, tid))
+	if (!st || !collect_is_ours(st, w, a->probe, tid))
 		return 0;
 	if (w->failure_owner == tid)
 		w->collect_ns += now - w->collect_start;
@@ -111,7 +111,7 @@ static inline int victim(struct args *a)
 	u32 tid = bpf_get_current_pid_tgid();
 	struct work *w = this_work(tid);
 
-	if (w && w->failure_owner == tid)
+	if (w->failure_owner == tid)
 		w->victims++;
 	return 0;
 }
@@ -125,7 +125,7 @@ static inline int mceerr(struct args *a)
 	struct signal_event *e;
 	bool known = a->code == BUS_MCEERR_AR || a->code == BUS_MCEERR_AO;
 
-	if (!st || !w || !known)
+	if (!st || !known)
 		return 0;
 	st->signals[a->code == BUS_MCEERR_AO]++;
 	if (!wants_event(EVENT_SIGNAL))

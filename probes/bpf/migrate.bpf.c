@@ -11,7 +11,7 @@ static inline int migrate_enter(struct args *a)
 	struct cpu_state *st = this_cpu();
 	struct work *w = this_work(tid);
 
-	if (!st || !w || !migration_begins(st, w, a->probe, tid))
+	if (!st || !migration_begins(st, w, a->probe, tid))
 		return 0;
 	w->migration_reason = (u32)a->reason;
 	w->migration_mode = (u32)a->mode;
@@ -29,7 +29,7 @@ static inline int migrate_report(struct args *a)
 	struct work *w = this_work(tid);
 	struct migration_cell *cell;
 
-	if (!st || !w)
+	if (!st)
 		return 0;
 	cell = &st->migrations[bounded(a->reason, REASONS)];
 	cell->succeeded += a->succeeded;
@@ -69,7 +69,7 @@ static inline int migrate_exit(struct args *a)
 	struct cpu_state *st = this_cpu();
 	struct work *w = this_work(tid);
 
-	if (!st || !w || !migration_is_ours(st, w, a->probe, tid))
+	if (!st || !migration_is_ours(st, w, a->probe, tid))
 		return 0;
 	call_ends(&st->migrations[bounded(w->migration_reason, REASONS)].call[0],
 		  now - w->migration_start);

@@ -24,7 +24,7 @@ static inline int reclaim_enter(struct args *a, u32 reclaimer)
 	struct cpu_state *st = this_cpu();
 	struct work *w = this_work(tid);
 
-	if (!st || !w || !reclaim_begins(st, w, a->probe, tid))
+	if (!st || !reclaim_begins(st, w, a->probe, tid))
 		return 0;
 	if (reclaimer == RECLAIMER_MEMCG && (a->options & MEMCG_RECLAIM_PROACTIVE))
 		reclaimer = RECLAIMER_PROACTIVE;
@@ -43,7 +43,7 @@ static inline int reclaim_exit(struct args *a)
 	struct work *w = this_work(tid);
 	struct call_cell *cell;
 
-	if (!st || !w || !reclaim_is_ours(st, w, a->probe, tid))
+	if (!st || !reclaim_is_ours(st, w, a->probe, tid))
 		return 0;
 	cell = &st->stalls[bounded(w->reclaimer, RECLAIMERS)];
 	cell->calls++;
@@ -81,7 +81,7 @@ static inline int age_enter(struct args *a, u32 ager)
 	struct cpu_state *st = this_cpu();
 	struct work *w = this_work(tid);
 
-	if (!st || !w || !age_begins(st, w, a->probe, tid))
+	if (!st || !age_begins(st, w, a->probe, tid))
 		return 0;
 	w->ager = ager;
 	w->age_start = bpf_ktime_get_ns();
@@ -96,7 +96,7 @@ static inline int age_exit(struct args *a)
 	struct work *w = this_work(tid);
 	struct call_cell *cell;
 
-	if (!st || !w || !age_is_ours(st, w, a->probe, tid))
+	if (!st || !age_is_ours(st, w, a->probe, tid))
 		return 0;
 	cell = &st->ages[bounded(w->ager, AGERS)];
 	cell->calls++;
@@ -129,7 +129,7 @@ static inline int reported_isolate(struct args *a)
 	struct work *w = this_work(tid);
 	struct isolation_cell *cell;
 
-	if (!st || !w)
+	if (!st)
 		return 0;
 	cell = &st->isolations[bounded(evicts(w, tid) * LISTS + list, ALGORITHMS * LISTS)];
 	cell->isolations++;
@@ -151,7 +151,7 @@ static inline int reported_shrink_inactive(struct args *a)
 	struct work *w = this_work(tid);
 	struct shrunk_cell *cell;
 
-	if (!st || !w)
+	if (!st)
 		return 0;
 	cell = &st->shrunk[bounded(evicts(w, tid), ALGORITHMS)];
 	cell->lists++;
@@ -181,7 +181,7 @@ static inline int batch_enter(struct args *a)
 	struct cpu_state *st = this_cpu();
 	struct work *w = this_work(tid);
 
-	if (!st || !w || !batch_begins(st, w, a->probe, tid))
+	if (!st || !batch_begins(st, w, a->probe, tid))
 		return 0;
 	w->batch++;
 	w->control = a->control;
@@ -199,7 +199,7 @@ static inline int unmap_enter(struct args *a)
 	u32 tid = bpf_get_current_pid_tgid();
 	struct work *w = this_work(tid);
 
-	if (w && w->batch_owner == tid && w->checked == a->folio && w->verdict == VERDICT_OPEN)
+	if (w->batch_owner == tid && w->checked == a->folio && w->verdict == VERDICT_OPEN)
 		w->verdict = VERDICT_UNMAPPED;
 	return 0;
 }
@@ -337,7 +337,7 @@ static inline int batch_exit(struct args *a)
 	struct work *w = this_work(tid);
 	struct batch_cell *cell;
 
-	if (!st || !w || !batch_is_ours(st, w, a->probe, tid))
+	if (!st || !batch_is_ours(st, w, a->probe, tid))
 		return 0;
 	decision_ends(st, w);
 	caller = w->shrink_owner == tid ? w->caller : CALLER_INACTIVE;

@@ -5,14 +5,16 @@
 
 SECTION(walk)
 
-/* What a callback counted by itself, to be compared at exit: mapcount left, or PTEs cleaned. */
+/* Whether a callback counts by itself: the mapcount that is left, or PTEs cleaned. */
+static inline bool is_counted(u64 op)
+{
+	return (op == OP_REFERENCE && REFERENCED_MAPCOUNT >= 0) || op == OP_MKCLEAN;
+}
+
+/* What it has counted, to be compared at exit. */
 static inline s64 callback_count(u64 op, u64 arg)
 {
-	if (op == OP_REFERENCE && REFERENCED_MAPCOUNT >= 0)
-		return read_s32(arg, REFERENCED_MAPCOUNT);
-	if (op == OP_MKCLEAN)
-		return read_s32(arg, 0);
-	return NOT_KNOWN;
+	return read_s32(arg, op == OP_REFERENCE ? REFERENCED_MAPCOUNT : 0);
 }
 
 static inline int walk_enter(struct args *a, u32 kind)
@@ -21,25 +23,28 @@ static inline int walk_enter(struct args *a, u32 kind)
 	struct cpu_state *st = this_cpu();
 	struct work *w = this_work(tid);
 	struct control *c = controls();
+	bool gated;
 	u64 op;
 
-	if (!st || !w || !walk_begins(st, w, a->probe, tid))
+	if (!st || !walk_begins(st, w, a->probe, tid))
 		return 0;
 	w->folio = a->folio;
 	w->index = a->index;
 	w->rwc = a->rwc;
-	w->arg = member_u64(a, a->rwc, RWC_ARG);
-	op = op_of(member_u64(a, a->rwc, RWC_ONE), w->arg);
+	op = op_of(member_u64(a, a->rwc, RWC_ONE), a);
 	w->op = op;
-	w->counted = callback_count(op, w->arg);
+	if (is_counted(op)) {
+		w->arg = member_u64(a, a->rwc, RWC_ARG);
+		w->counted = callback_count(op, w->arg);
+	}
 	/* It stays so: who splits a folio waits for all who have a reference. */
 	w->large = member_u64(a, a->folio, FOLIO_FLAGS) & (1ULL << PG_HEAD);
 	w->mapcount = mapcount_of(a, a->folio, w->large);
 	w->flags = (a->locked & 1) * WALK_LOCKED;
 	/* Whether every VMA that it enters, or looks at, from now on is counted. */
-	w->gated = steps_gated(c);
-	w->steps = w->gated ? 0 : c->steps & (1ULL << op);
-	w->looks = w->gated ? 0 : c->looks & (1ULL << kind);
+	gated = steps_gated(c);
+	w->steps = gated ? 0 : c->steps & (1ULL << op);
+	w->looks = gated ? 0 : c->looks & (1ULL << kind);
 	w->vmas = 0;
 	w->mapper = 0;
 	w->looked_at = 0;
@@ -57,13 +62,16 @@ static inline u32 owner_of(u64 vma)
 
 static inline int step(struct args *a)
 {
-	u32 tid = bpf_get_current_pid_tgid();
+	u32 tid = bpf_get_current_pid_tgid(), owner;
 	struct work *w = this_work(tid);
 	struct cpu_state *st;
 
-	if (w && w->walk_owner == tid) {
-		if (!w->gated && !w->vmas++ && wants_event(EVENT_WALK))
-			w->mapper = owner_of(a->vma);
+	if (w->walk_owner == tid) {
+		if (w->vmas++ || !wants_event(EVENT_WALK))
+			return 0;
+		/* The slot once more: kept for this, it would cost every other step, too. */
+		owner = owner_of(a->vma);
+		this_work(bpf_get_current_pid_tgid())->mapper = owner;
 		return 0;
 	}
 	st = this_cpu();
@@ -80,7 +88,7 @@ static inline int look(struct args *a)
 	if (!a->ret)
 		return 0;
 	w = this_work(tid);
-	if (w && w->walk_owner == tid && !w->gated)
+	if (w->walk_owner == tid)
 		w->looked_at++;
 	return 0;
 }
@@ -92,18 +100,17 @@ static inline int look(struct args *a)
 /* PTEs that a walk found, changed or restored, by what its callback or the mapcount tells. */
 static inline s64 ptes_of(struct work *w, u64 op, s64 mapcount)
 {
-	s64 before = w->mapcount;
+	s64 before = w->mapcount, counted;
 
 	if (1ULL << op & BY_MAPCOUNT) {
 		if (before == NOT_KNOWN || mapcount == NOT_KNOWN)
 			return NOT_KNOWN;
 		return op == OP_RESTORE ? mapcount - before : before - mapcount;
 	}
-	if (op == OP_REFERENCE && REFERENCED_MAPCOUNT >= 0)
-		return (s64)w->counted - callback_count(op, w->arg);
-	if (op == OP_MKCLEAN)
-		return callback_count(op, w->arg) - (s64)w->counted;
-	return NOT_KNOWN;
+	if (!is_counted(op))
+		return NOT_KNOWN;
+	counted = callback_count(op, w->arg) - (s64)w->counted;
+	return op == OP_REFERENCE ? -counted : counted;
 }
 
 static inline u64 map_of(u64 folio)
@@ -114,9 +121,12 @@ static inline u64 map_of(u64 folio)
 /* The frame that a walk to restore mappings finds entries of; the folio's own if it did not move. */
 static inline u64 restored_from(struct work *w)
 {
+	u64 arg;
+
 	if (w->op != OP_RESTORE)
 		return ~0ULL;
-	return pfn_of(RESTORED_FROM < 0 ? w->arg : read_u64(w->arg, RESTORED_FROM));
+	arg = read_u64(w->rwc, RWC_ARG);
+	return pfn_of(RESTORED_FROM < 0 ? arg : read_u64(arg, RESTORED_FROM));
 }
 
 static inline void walk_event(struct cpu_state *st, struct work *w, u32 kind, u64 now, u64 ns,
@@ -167,7 +177,7 @@ static inline int walk_exit(struct args *a, u32 kind)
 	s64 mapcount, ptes, vmas;
 	u64 op;
 
-	if (!st || !w || !walk_is_ours(st, w, a->probe, tid))
+	if (!st || !walk_is_ours(st, w, a->probe, tid))
 		return 0;
 	if (!is_its_exit(a, w)) {
 		st->accounts[a->probe].stale++;
@@ -179,10 +189,10 @@ static inline int walk_exit(struct args *a, u32 kind)
 	ns = now - w->start;
 	mapcount = mapcount_of(a, a->typed ? a->folio : w->folio, w->large);
 	ptes = ptes_of(w, op, mapcount);
-	vmas = w->steps ? (s64)w->vmas : NOT_KNOWN;
 
 	/* Here, not before: verifiers forget the bound of a value that was put aside. */
 	cell = &st->walks[kind * OPS + bounded(op, OPS)];
+	asm volatile("" : "+r"(cell)); /* one value, not the sum of two at each use */
 	cell->walks++;
 	cell->ns += ns;
 	cell->ns_slots[duration_slot(ns)]++;
@@ -191,13 +201,15 @@ static inline int walk_exit(struct args *a, u32 kind)
 		w->flags |= WALK_BAILED;
 		cell->bailouts++;
 	}
-	if (vmas >= 0) {
+	vmas = w->vmas;
+	if (w->steps) {
 		cell->vmas += vmas;
 		cell->vmas_slots[count_slot(vmas)]++;
+	} else {
+		vmas = NOT_KNOWN;
 	}
 	if (w->looks)
 		cell->looked_at += w->looked_at;
-	st->steps += w->vmas + w->looked_at;
 	if (ptes >= 0) {
 		cell->ptes += ptes;
 		cell->ptes_slots[count_slot(ptes)]++;
@@ -219,7 +231,7 @@ static inline int reference_exit(struct args *a)
 	s32 referenced = a->ret;
 	bool in_batch;
 
-	if (!st || !w)
+	if (!st)
 		return 0;
 	st->accounts[a->probe].exits++;
 	if (w->reference_tid == tid) {

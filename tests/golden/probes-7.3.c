@@ -6,6 +6,7 @@
 #define EXACT_BITS 4
 #define NOT_KNOWN (-1)
 #define CONTROL_MARK 2147483647
+#define WORK_MARK 2147483646
 #define UNSEEN 255
 #define PROBES 51
 #define OPS 10
@@ -300,7 +301,6 @@ struct cpu_state {
 	struct call_cell cows[5];
 	u64 cow_pages[20];
 	u64 stray_steps;
-	u64 steps;
 	u64 produced[10];
 	u64 lost[10];
 };
@@ -344,7 +344,6 @@ struct work {
 	u64 mapcount;
 	u64 large;
 	u64 flags;
-	u64 gated;
 	u64 steps;
 	u64 vmas;
 	u64 mapper;
@@ -424,6 +423,7 @@ struct control {
 	u64 steps;
 	u64 looks;
 	u64 gate;
+	u64 bits[32];
 };
 #define EVENT_WALK 1
 struct walk_event {
@@ -630,7 +630,9 @@ struct cow_event {
 	char unused[62];
 };
 struct args { u32 probe; bool typed; u64 folio; u64 rwc; u64 mapping; u64 index; u64 locked; u64 is_locked; u64 vm_flags; u64 control; u64 stat; u64 scanned; u64 taken; u64 reclaimed; u64 activated; u64 deactivated; u64 lru; u64 ignore_references; u64 options; u64 node; u64 item; u64 vmf; u64 pfn; u64 flags; u64 type; u64 result; u64 code; u64 address; u64 lsb; u64 task; u64 reason; u64 mode; u64 succeeded; u64 failed; u64 split; u64 lock; u64 clone_args; u64 vma; u64 ret; };
-static inline u32 op_of(u64 callback, u64 arg)
+/* common.bpf.c */
+
+static inline u32 op_of(u64 callback, struct args *a)
 {
 	if (callback == 0x1000ULL) { /* folio_referenced_one */
 		return OP_REFERENCE;
@@ -642,7 +644,7 @@ static inline u32 op_of(u64 callback, u64 arg)
 		return OP_UNMAP;
 	}
 	if (callback == 0x5000ULL) { /* try_to_migrate_one */
-		if (arg & 0x4) return OP_SPLIT;
+		if (member_u64(a, a->rwc, RWC_ARG) & 0x4) return OP_SPLIT;
 		return OP_MIGRATE;
 	}
 	if (callback == 0x6000ULL) { /* remove_migration_pte */
@@ -659,8 +661,6 @@ static inline u32 op_of(u64 callback, u64 arg)
 	}
 	return OP_OTHER;
 }
-/* common.bpf.c */
-
 /* reclaim.bpf.c */
 
 /* rmap.bpf.c */

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rmapwatch.check.run import RULES
-from servers import exporter, get, until, values
+from servers import exporter, get, rss_kb, until, values
 
 STORM = ("--children", "11", "--pages", "101")
+LIMIT_KB = 110 << 10
 CHECKS, MISMATCHES = "rmapwatch_model_checks_total", "rmapwatch_model_mismatches_total"
 
 
@@ -41,10 +42,13 @@ def test_check_live(storm_program: str) -> None:
 
 
 def test_export_with_check(storm_program: str) -> None:
-    with exporter("--check") as (url, _), storming(storm_program):
+    with exporter("--check") as (url, process), storming(storm_program):
         held = until(lambda: sum(values(get(url), CHECKS).values()) > 1000, 150)
         page = get(url)
+        taken = rss_kb(process.pid)
     assert held
+    print(f"export --check: {taken} kB resident")
+    assert taken <= LIMIT_KB
     rules = {frozenset({("rule", rule.name)}) for rule in RULES}
     assert values(page, CHECKS).keys() == values(page, MISMATCHES).keys() == rules
     print({dict(rule)["rule"]: n for rule, n in values(page, CHECKS).items() if n})

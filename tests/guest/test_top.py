@@ -2,13 +2,13 @@
 
 import os
 import pty
-import re
 import select
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
+
+from servers import rss_kb
 
 LIMIT_KB = 80 * 1024
 DEADLINE_S = 300
@@ -22,11 +22,6 @@ def until(terminal: int, wanted: bytes, text: bytes = b"") -> bytes:
         if select.select([terminal], [], [], 1)[0]:
             text += os.read(terminal, 1 << 16)
     return text
-
-
-def rss_kb(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1])
 
 
 def test_it_is_small_and_ends_by_q() -> None:

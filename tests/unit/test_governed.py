@@ -138,7 +138,10 @@ def test_runs_are_summed_over_cpus_and_probes(areas: steps.Areas) -> None:
             at += areas.names.index(probe) * account
             areas.state[at + find("account", "entries")[0]] = counts[0]
             areas.state[at + find("account", "exits")[0]] = counts[1]
-        areas.state[cpu * size + find("cpu_state", "steps")[0]] = 11
+        first = cpu * size + find("cpu_state", "walks")[0]
+        areas.state[first + find("walk_cell", "vmas")[0]] = 7
+        last = first + (find("cpu_state", "walks")[1].count - 1) * areas.layout.words("walk_cell")
+        areas.state[last + find("walk_cell", "looked_at")[0]] = 4
     told = steps.runs(areas)
     assert (told.programs, told.steps, told.walks) == (44, 22, 16)
 
