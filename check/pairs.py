@@ -76,12 +76,12 @@ def pair(waiting: Walked, window: Window) -> tuple[Walked, Columns, Columns, Mas
 
 def _places(walks: Columns, checks: Columns) -> tuple[Places | slice, Mask]:
     """Return the place of each check's walk, and whether it is there: same end, same thread."""
-    times, size = walks["time"], count(walks)
-    if not size:
-        return np.zeros(count(checks), np.intp), np.zeros(count(checks), np.bool_)
+    times, size, wanted = walks["time"], count(walks), count(checks)
+    if not (size and wanted):
+        return np.zeros(wanted, np.intp), np.zeros(wanted, np.bool_)
     # Mostly each walk is told of, and then its check, in the same order.
-    first = int(np.searchsorted(times, checks["walk"][:1].min(initial=ALL_ONES)))
-    in_step = slice(first, first + count(checks))
+    first = int(np.searchsorted(times, checks["walk"][0]))
+    in_step = slice(first, first + wanted)
     if in_step.stop <= size and (there := _matches(walks, checks, in_step)).all():
         return in_step, there
     places = np.minimum(np.searchsorted(times, checks["walk"]), size - 1)
