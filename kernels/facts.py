@@ -138,6 +138,11 @@ class Wanted:
     config: frozenset[str] = frozenset()
     files: frozenset[str] = frozenset()
 
+    @property
+    def symbols(self) -> frozenset[str]:
+        """Return the names of what has an address."""
+        return self.functions | self.data_symbols
+
     def __or__(self, other: Wanted) -> Wanted:
         return Wanted(*(a | b for a, b in zip(self._sets(), other._sets(), strict=True)))
 

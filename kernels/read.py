@@ -6,7 +6,7 @@ import gzip
 import os
 import platform
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,16 +20,17 @@ _KTHREADD = "2"
 """The parent of all kernel threads (init/main.c: rest_init())."""
 
 
-def read_facts(wanted: Wanted, btf: Btf | None) -> KernelFacts:
+def read_facts(wanted: Wanted, btf: Btf | None, symbols: Mapping[str, int]) -> KernelFacts:
     """
     Return the facts of the running kernel about `wanted`; `btf` is None where it has none.
+
+    ``symbols``: the `addresses` of what is wanted of it.
 
     What cannot be read for want of permission is absent; raise FileNotFoundError where tracefs
     is not mounted and PermissionError where it may not be read.
     """
     traceable = _traceable(wanted.functions)
     prototypes = btf.functions(wanted.functions) if btf else {}
-    symbols = addresses(wanted.data_symbols | wanted.functions)
     return KernelFacts(
         release=os.uname().release,
         version=os.uname().version,

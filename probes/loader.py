@@ -20,7 +20,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from rmapwatch.kernels.btf import Btf
@@ -80,11 +80,10 @@ def serve(sock: socket.socket, group: str = "") -> None:
 
 def fulfil(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
     """Return the manifest and the descriptors for `request` (a `session.Request`, as a dict)."""
-    from rmapwatch.kernels.read import addresses
     from rmapwatch.probes import calibrate, catalogue, compiled, resolve, source
 
     headers_present()
-    btf, facts = kernel()
+    btf, facts, addresses = kernel()
     points = [p for p in catalogue.POINTS if p.name in set(request["probes"])]
     facts = settle(points, facts, btf)
     candidates, unavailable = resolve.resolve_all(points, facts)
@@ -92,8 +91,7 @@ def fulfil(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
     attached.failures = [{"probe": u.point.name, "reason": u.reason} for u in unavailable]
     if not candidates:
         raise _nothing(attached)
-    names = catalogue.WANTED.functions | catalogue.WANTED.data_symbols
-    build = source.Build(_possible_cpus(), addresses(names))
+    build = source.Build(_possible_cpus(), addresses)
     programs = [
         source.program_name(mechanism, candidate.source.symbol)
         for candidate in candidates
@@ -155,10 +153,18 @@ def _nothing(attached: Attached) -> Exception:
     return NothingAttachedError("no probe could be attached", why, "rmapwatch probes --explain")
 
 
-def kernel() -> tuple[Btf, KernelFacts]:
-    """Return the running kernel's BTF and facts; raise where it cannot be probed at all."""
+class Running(NamedTuple):
+    """The running kernel: its BTF, its facts, and where its symbols lie."""
+
+    btf: Btf
+    facts: KernelFacts
+    addresses: Mapping[str, int]
+
+
+def kernel() -> Running:
+    """Return what is known of the running kernel; raise where it cannot be probed at all."""
     from rmapwatch.kernels.btf import Btf
-    from rmapwatch.kernels.read import read_facts
+    from rmapwatch.kernels.read import addresses, read_facts
     from rmapwatch.probes import catalogue, needs
 
     try:
@@ -166,7 +172,8 @@ def kernel() -> tuple[Btf, KernelFacts]:
     except OSError as error:
         raise needs.no_btf(str(error)) from None
     try:
-        return btf, read_facts(catalogue.WANTED, btf)
+        symbols = addresses(catalogue.WANTED.symbols)
+        return Running(btf, read_facts(catalogue.WANTED, btf, symbols), symbols)
     except FileNotFoundError:
         raise needs.no_tracefs() from None
     except PermissionError:

@@ -39,9 +39,9 @@ round, one to unmap each page and one to restore its mappings, and each enters a
 the page: {processes} processes, one load each. What a variant adds to a walk is a line
 over that number: so much *a walk*, whatever its length, and so much *a step*, each VMA that it
 enters. Of {rounds} rounds the median, and in brackets the least and the greatest but one, which
-enclose the true median in 98.8 %. Whoever reads the figures sleeps while rounds are measured: what it
-costs to attach, to read and to print is not in them. rmapwatch must have counted exactly the walks
-and steps that the model gives, or there is no result.
+enclose the true median in 98.8 %. Whoever reads the figures sleeps while rounds are measured: what
+it costs to attach, to read and to print is not in them. rmapwatch must have counted exactly the
+walks and steps that the model gives, or there is no result.
 """
 
 

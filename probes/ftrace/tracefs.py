@@ -40,7 +40,8 @@ def root() -> Path:
 def facts() -> KernelFacts:
     """Return the facts of the running kernel, nothing tried; without BTF where it has none."""
     try:
-        return read.read_facts(catalogue.WANTED, Btf.of_kernel() if VMLINUX.exists() else None)
+        btf = Btf.of_kernel() if VMLINUX.exists() else None
+        return read.read_facts(catalogue.WANTED, btf, read.addresses(catalogue.WANTED.symbols))
     except FileNotFoundError:
         raise needs.no_tracefs() from None
     except PermissionError:

@@ -19,8 +19,10 @@ def storming(program: str) -> Iterator[None]:
     with subprocess.Popen(
         [program, *STORM, "--duration", "900"], stdout=subprocess.DEVNULL
     ) as running:
-        yield
-        running.terminate()
+        try:
+            yield
+        finally:
+            running.terminate()
 
 
 def test_check_live(storm_program: str) -> None:
