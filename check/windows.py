@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..probes import events
+from ..probes import events, ring
 from ..recordings import schema
 from ..recordings.reader import Recording
 from .context import ledger_of
@@ -61,7 +61,8 @@ def needed(recording: Recording) -> Mapping[str, tuple[str, ...]]:
 
 def empty(event: str) -> Columns:
     """Return no events of that type."""
-    return schema.columns_of(event, schema.of_stream(event).empty_table(), NEEDED[event])
+    kinds = ring.dtype(event)
+    return {name: np.empty(0, kinds[name]) for name in NEEDED[event]}
 
 
 class _Lazy(Mapping[str, npt.NDArray[Any]]):

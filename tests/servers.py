@@ -64,9 +64,10 @@ def exporter(
         [*before, *command, *arguments], stderr=subprocess.PIPE, text=True
     ) as process:
         try:
-            said = process.stderr.readline()
-            found = re.search(r"http://\S+", said)
-            assert found, said + process.stderr.read()
+            found, said = None, ""
+            while not found and (line := process.stderr.readline()):
+                found, said = re.search(r"http://\S+", line), said + line
+            assert found, said
             yield found[0], process
         finally:
             process.send_signal(signal.SIGTERM)

@@ -121,3 +121,26 @@ def test_nothing_is_imported_once_privileges_are_dropped() -> None:
     command = [sys.executable, "-c", LATE, str(here), str(here.parents[1])]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout == "[]\n", done.stderr
+
+
+EACH = """
+import sys
+sys.path[:0] = sys.argv[1:]
+from handmade import POINTS, made
+from handmade_memory import ledgers
+from rmapwatch.check.context import known
+from rmapwatch.check.sampled import judged
+late = set()
+for workload in (each["workload"] for each in ledgers("6.1")):
+    seen = made("6.1", "inactive", workload)
+    before = set(sys.modules)
+    judged(known(seen.facts, POINTS).context(0, {}, {}), seen.records)
+    late |= set(sys.modules) - before
+print(sorted(late))
+"""
+
+
+def test_nothing_is_imported_for_any_kind_of_events() -> None:
+    command = [sys.executable, "-c", EACH, str(Path(__file__).parents[2])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "[]\n", done.stderr
