@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+from dataclasses import replace
 
 import pytest
 import samples
@@ -10,6 +11,7 @@ from rmapwatch.kernels.semantics import Cow, semantics_of
 from rmapwatch.lab.rules import cow as rules
 from rmapwatch.lab.rules.row import Run, op
 from rmapwatch.probes import cow
+from rmapwatch.probes.sample import Account
 from samples import records
 
 PAGE = 4096
@@ -151,6 +153,13 @@ def test_pgreuse(kernel_facts: KernelFacts) -> None:
     made = run(kernel_facts, ledger, cow=[*faults(kernel_facts), late])
     (row,) = [row for row in rules.cow_reuse(made) if "pgreuse" in row.rule]
     assert (row.agrees, row.explained) == (True, (("writes while /proc/vmstat was read", 1),))
+    for missed, agrees in ((3, True), (2, False)):
+        ledger["vmstat_after"]["pgreuse"] = 50 + 4 + 1 + 3
+        account = {"cow": Account(9, 9 - missed, 0, missed, missed)}
+        made = run(kernel_facts, ledger, cow=[*faults(kernel_facts), late])
+        made = replace(made, sample=replace(made.sample, accounts=account))
+        (row,) = [row for row in rules.cow_reuse(made) if "pgreuse" in row.rule]
+        assert row.agrees is agrees
     ledger["vmstat_before"]["pgreuse"] = -1
     (row,) = [row for row in rules.cow_reuse(run(kernel_facts, ledger)) if "pgreuse" in row.rule]
     assert (row.agrees, row.observed) == (None, None)
