@@ -190,10 +190,10 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
             ),
             Scenario(
                 name="lock-waits",
-                summary="202 pages are moved and reclaimed while 5 processes fork and exit",
+                summary="202 pages are moved and reclaimed while 2 processes fork and exit",
                 seed_rows=(3,),
                 workload="lock_waits",
-                arguments=("--hogs", "5", "--pages", "101", "--duration", "4", *_ON_DISK),
+                arguments=("--hogs", "2", "--pages", "101", "--duration", "6", *_ON_DISK),
                 endless=("--hogs", "2", "--pages", "101", "--duration", "86400", *_ON_DISK),
                 rules="lock_waits",
                 swap_bytes=256 << 20,

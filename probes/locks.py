@@ -37,5 +37,5 @@ MEMBERS = (
     Member("ANON_VMA_LOCK", (("anon_vma", "rwsem"),)),
     Member("MAPPING_LOCK", (("address_space", "i_mmap_rwsem"),)),
     Member("MAPPING_HOST", (("address_space", "host"),)),
-    Member("INODE_DATA", (("inode", "i_data"),)),
+    Member("INODE_MAPPING", (("inode", "i_mapping"),)),
 )

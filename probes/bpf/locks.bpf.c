@@ -13,7 +13,9 @@ static inline bool is_anon_vma(u64 holder)
 
 static inline bool is_mapping(u64 holder)
 {
-	return read_u64(holder, MAPPING_HOST) == holder - INODE_DATA;
+	u64 inode = read_u64(holder, MAPPING_HOST);
+
+	return inode && read_u64(inode, INODE_MAPPING) == holder;
 }
 
 static inline int wait_enter(struct args *a, u32 mode)

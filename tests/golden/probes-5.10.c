@@ -181,7 +181,7 @@
 #define ANON_VMA_LOCK (8LL)
 #define MAPPING_LOCK (48LL)
 #define MAPPING_HOST (0LL)
-#define INODE_DATA (376LL)
+#define INODE_MAPPING (48LL)
 #define TASK_PID (2232LL)
 #define CLONE_ARGS_FLAGS (0LL)
 #define MM_MAP_COUNT (112LL)
