@@ -3,7 +3,7 @@ Waits for the locks that walks take: the rwsem of an anon_vma's root, and of a f
 
 A lock that is free is taken inline. Who has to wait goes through a function of its own
 (kernel/locking/rwsem.c), which sees nothing but an address; what lies around that address tells
-whose lock it is: a root anon_vma is its own root, and a mapping lies in the inode that it is of.
+whose lock it is: a root anon_vma is its own root, and a mapping is the one of its inode.
 The event `lock:contention_begin` would tell no more, and comes with each spinlock of the scheduler.
 """
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Waits for the lock of an anon_vma's root, or of a mapping. Those for any other rwsem are left
- * alone: where its holder would be, there is none that points to itself.
+ * alone: where its holder would be, there is none that points back to it.
  */
 
 SECTION(wait)
