@@ -66,6 +66,8 @@ ARGUMENTS = (
     "split",
     "lock",
     "clone_args",
+    "dst",
+    "src",
     "vma",
     "ret",
 )

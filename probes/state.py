@@ -250,6 +250,7 @@ def structs(probes: Sequence[str]) -> dict[str, tuple[Field, ...]]:
             Field("vma_start"),
             Field("clone_start"),
             Field("clone_vma"),
+            Field("clone_forks"),
             Field("vmf"),
             Field("cow_pfn"),
             Field("cow_page"),

@@ -167,6 +167,7 @@ static inline int vma_exit(struct args *a, u32 step)
 	return 0;
 }
 
+/* The chain of one VMA is copied to another. */
 static inline int clone_enter(struct args *a)
 {
 	u32 tid = bpf_get_current_pid_tgid();
@@ -175,7 +176,9 @@ static inline int clone_enter(struct args *a)
 
 	if (!st || !clone_begins(st, w, a->probe, tid))
 		return 0;
-	w->clone_vma = a->vma;
+	w->clone_vma = a->dst;
+	/* A fork's copy is of another process by then; one that is split, merged or moved is not. */
+	w->clone_forks = read_u64(a->dst, VMA_MM) != read_u64(a->src, VMA_MM);
 	w->clone_start = bpf_ktime_get_ns();
 	return 0;
 }
@@ -218,8 +221,7 @@ static inline int clone_exit(struct args *a)
 
 	if (!st || !clone_is_ours(st, w, a->probe, tid))
 		return 0;
-	/* Nothing but anon_vma_fork() is inside of a VMA's copy and calls it. */
-	forks = w->vma_owner == tid;
+	forks = w->clone_forks;
 	cell = &st->clones[forks ? CLONER_FORK : CLONER_OTHER];
 	ns = now - w->clone_start;
 	cell->calls++;

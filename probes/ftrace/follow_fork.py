@@ -71,10 +71,9 @@ class Fork(Counting):
         self._failed(step, returned)
 
     def _clone_enter(self, probe: int, number: int, time: int, tid: int, given: Given) -> None:
-        # Nothing but anon_vma_fork() is inside of a VMA's copy and calls it.
-        cloner = _BY_FORK if tid in self.open["vma"] else _BY_OTHERS
-        call = Call(probe, time, cloner, known=self._is_met(tid))
-        self._begins("clone", probe, tid, call)
+        # A fork's copy is of another process by then; one that is split, merged or moved is not.
+        cloner = _BY_OTHERS if given["dst_mm"] == given["src_mm"] else _BY_FORK
+        self._begins("clone", probe, tid, Call(probe, time, cloner))
 
     def _clone_exit(self, probe: int, number: int, time: int, tid: int, given: Given) -> None:
         call = self._ends("clone", probe, tid)

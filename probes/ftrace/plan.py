@@ -142,7 +142,10 @@ CARRIED: Mapping[str, tuple[Value, ...]] = {
     "mmap_exit": (Value("ret", "$retval", "s32"),),
     "vma_enter": (),
     "vma_exit": (Value("ret", "$retval", "s32"),),
-    "clone_enter": (),
+    "clone_enter": (
+        Value("dst_mm", "+{VMA_MM}({dst})"),
+        Value("src_mm", "+{VMA_MM}({src})"),
+    ),
     "clone_exit": (Value("ret", "$retval", "s32"),),
     "cow_enter": (),
     "cow_exit": (),

@@ -412,6 +412,7 @@ struct work {
 	u64 vma_start;
 	u64 clone_start;
 	u64 clone_vma;
+	u64 clone_forks;
 	u64 vmf;
 	u64 cow_pfn;
 	u64 cow_page;
@@ -629,7 +630,7 @@ struct cow_event {
 	u8 outcome;
 	char unused[62];
 };
-struct args { u32 probe; bool typed; u64 folio; u64 rwc; u64 mapping; u64 index; u64 locked; u64 is_locked; u64 vm_flags; u64 control; u64 stat; u64 scanned; u64 taken; u64 reclaimed; u64 activated; u64 deactivated; u64 lru; u64 ignore_references; u64 options; u64 node; u64 item; u64 vmf; u64 pfn; u64 flags; u64 type; u64 result; u64 code; u64 address; u64 lsb; u64 task; u64 reason; u64 mode; u64 succeeded; u64 failed; u64 split; u64 lock; u64 clone_args; u64 vma; u64 ret; };
+struct args { u32 probe; bool typed; u64 folio; u64 rwc; u64 mapping; u64 index; u64 locked; u64 is_locked; u64 vm_flags; u64 control; u64 stat; u64 scanned; u64 taken; u64 reclaimed; u64 activated; u64 deactivated; u64 lru; u64 ignore_references; u64 options; u64 node; u64 item; u64 vmf; u64 pfn; u64 flags; u64 type; u64 result; u64 code; u64 address; u64 lsb; u64 task; u64 reason; u64 mode; u64 succeeded; u64 failed; u64 split; u64 lock; u64 clone_args; u64 dst; u64 src; u64 vma; u64 ret; };
 /* common.bpf.c */
 
 static inline u32 op_of(u64 callback, struct args *a)
@@ -1101,13 +1102,15 @@ int fexit_anon_vma_fork(u64 *ctx)
 int fentry_anon_vma_clone(u64 *ctx)
 {
 	struct args a = { .probe = 43 };
-	a.vma = read_u64((u64)ctx, 0);
+	a.dst = read_u64((u64)ctx, 0);
+	a.src = read_u64((u64)ctx, 8);
 	return clone_enter(&a);
 }
 int fexit_anon_vma_clone(u64 *ctx)
 {
 	struct args a = { .probe = 43 };
-	a.vma = read_u64((u64)ctx, 0);
+	a.dst = read_u64((u64)ctx, 0);
+	a.src = read_u64((u64)ctx, 8);
 	a.ret = ctx[2];
 	return clone_exit(&a);
 }

@@ -246,7 +246,7 @@ def test_forks_and_what_children_are_born_with(world: World) -> None:
     world.at("mmap_enter")
     for returned in (0, -12):
         world.at("vma_enter")
-        world.at("clone_enter")
+        world.at("clone_enter", dst_mm=2, src_mm=1)
         world.at("clone_exit", ret=returned)
         world.at("vma_exit", "STEP_ANON_VMA_FORK", ret=returned)
     world.at("vma_enter")
@@ -259,7 +259,7 @@ def test_forks_and_what_children_are_born_with(world: World) -> None:
     world.at("fork_exit", **child | {"ret": ERROR + 1})
     world.at("fork_enter", flags=0)
     world.at("fork_exit", **child | {"mm": 0})
-    world.at("clone_enter")
+    world.at("clone_enter", dst_mm=1, src_mm=1)
     world.at("clone_exit", ret=0)
     told = world.told["forks"]
     assert {step: counts.calls for step, counts in told.steps.items()} == {
@@ -279,32 +279,33 @@ def test_pages_that_each_cpu_has_a_part_of_are_not_summed(world: World) -> None:
     assert (world.told["forks"].vmas, world.told["forks"].pages) == (31, None)
 
 
-def test_a_chain_that_may_be_a_forks_is_given_up(world: World) -> None:
-    """After a loss a thread may be inside of anon_vma_fork(), whose end then shows it."""
-    world.at("clone_enter")
-    world.at("clone_exit", ret=0)
-    world.at("vma_exit", "STEP_ANON_VMA_FORK", ret=0)
-    assert world.account("anon_vma_clone") == {"entries": 1, "stale": 1}
-    world.at("clone_enter")
-    world.at("clone_exit", ret=0)
+def test_whose_chain_is_copied_is_told_by_the_processes(world: World) -> None:
+    """Whatever else was seen of the thread: the end of what it is inside of, or nothing."""
+    for dst_mm, src_mm in ((1, 1), (1, 2), (2, 2)):
+        world.at("clone_enter", dst_mm=dst_mm, src_mm=src_mm)
+        world.at("clone_exit", ret=0)
     world.follower.forget()
-    world.at("clone_enter")
+    world.at("clone_enter", dst_mm=2, src_mm=1)
     world.at("clone_exit", ret=0)
     clones = {name: counts.calls for name, counts in world.told["forks"].clones.items()}
-    assert clones == {"fork": 0, "other": 1}
-    assert world.account("anon_vma_clone")["stale"] == 2
+    assert clones == {"fork": 2, "other": 2}
+    assert world.account("anon_vma_clone") == {"entries": 4, "exits": 4}
+
+
+def waits_to_read(world: World, tid: int) -> None:
+    world.at("wait_enter", "MODE_READ", tid=tid, **anon_vma())
+    world.at("wait_exit", "MODE_READ", tid=tid, ret=HOLDER + 8)
 
 
 @pytest.mark.parametrize("seen", [True, False], ids=["entry seen", "entry unseen"])
 def test_who_is_born_is_known(world: World, seen: bool) -> None:
-    """A thread that was born while forks are watched is in none that began before."""
+    """A thread that was born while forks are watched is in no walk that began before."""
     if seen:
         world.at("fork_enter", flags=0x100)
     world.at("fork_exit", ret=0xFFFF888803000000, child=8, mm=1, vmas=31)
     for tid in (8, 9):
-        world.at("clone_enter", tid=tid)
-        world.at("clone_exit", tid=tid, ret=0)
-    assert world.account("anon_vma_clone") == {"entries": 2, "exits": 1, "stale": 1}
+        waits_to_read(world, tid)
+    assert world.account("lock_read") == {"entries": 2, "exits": 1, "stale": 1}
 
 
 @pytest.mark.parametrize("then", ["a fork that failed", "a loss", "events that came later"])
@@ -316,9 +317,8 @@ def test_who_is_not_known(world: World, then: str) -> None:
         world.follower.forget()
     if then == "events that came later":
         world.follower.meet_anew()
-    world.at("clone_enter", tid=8)
-    world.at("clone_exit", tid=8, ret=0)
-    assert world.account("anon_vma_clone") == {"entries": 1, "stale": 1}
+    waits_to_read(world, 8)
+    assert world.account("lock_read") == {"entries": 1, "stale": 1}
 
 
 def test_writes_are_counted_and_timed_whatever_became_of_them(world: World) -> None:
