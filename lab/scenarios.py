@@ -190,7 +190,8 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
             ),
             Scenario(
                 name="lock-waits",
-                summary="202 pages are moved and reclaimed while 2 processes fork and exit",
+                summary="202 pages are moved and reclaimed while 2 processes fork and exit, and one"
+                " cuts a page out of the file",
                 seed_rows=(3,),
                 workload="lock_waits",
                 arguments=("--hogs", "2", "--pages", "101", "--duration", "4", *_ON_DISK),

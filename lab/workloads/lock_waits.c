@@ -6,6 +6,11 @@
  * the pages take it to read. Who finds it taken waits; but the walks of reclaim that look for
  * references give up, on kernels that have them do so.
  *
+ * A fork holds the lock of a file's mappings for no longer than it takes to link one VMA. So that
+ * somebody always waits for it, one process more gives up a page of the file, again and again, that
+ * it maps M times: the kernel looks at each of those mappings under the lock, which it takes to
+ * write, and on newer kernels to read; there the forks wait to write, and the walks behind them.
+ *
  * The ledger on stdout is one JSON object.
  */
 #define _GNU_SOURCE
@@ -21,12 +26,16 @@
 static struct {
 	long hogs;
 	long pages;
+	long mappings;
 	long duration_s;
 	const char *directory;
-} options = { .hogs = 2, .pages = 101, .duration_s = 3, .directory = "/tmp" };
+} options = { .hogs = 2, .pages = 101, .mappings = 101, .duration_s = 3, .directory = "/tmp" };
 
-/* Shared by all processes: forks of all hogs. */
-static atomic_long *forks;
+/* Shared by all processes: what the others have done. */
+static struct {
+	atomic_long forks;
+	atomic_long punches;
+} *ours;
 static int *status;
 
 /* Map a page a VMA: neighbours differ in what may be done with them. */
@@ -46,17 +55,36 @@ static void map_apart(unsigned long address, int flags, int fd)
 			die("mprotect");
 }
 
-static void map_file(void)
+static int map_file(void)
 {
 	char path[128];
 	int fd;
 
 	snprintf(path, sizeof(path), "%s/lock_waits", options.directory);
 	fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
-	if (fd < 0 || ftruncate(fd, options.pages * PAGE))
+	if (fd < 0 || ftruncate(fd, (options.pages + 1) * PAGE))
 		die(path);
 	map_apart(LEDGER_BASE + APART, MAP_SHARED, fd);
-	close(fd);
+	return fd;
+}
+
+/* Map the page behind the others many times, and have it cut out of the file without a pause. */
+static pid_t start_puncher(int fd)
+{
+	off_t behind = options.pages * PAGE;
+	pid_t puncher = fork();
+
+	if (puncher < 0)
+		die("fork");
+	if (puncher)
+		return puncher;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (long n = 0; n < options.mappings; n++)
+		if (mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, behind) == MAP_FAILED)
+			die("mmap");
+	for (;; atomic_fetch_add(&ours->punches, 1))
+		if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, behind, PAGE))
+			die("fallocate");
 }
 
 static pid_t start_hog(void)
@@ -68,7 +96,7 @@ static pid_t start_hog(void)
 	if (hog)
 		return hog;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (;; atomic_fetch_add(forks, 1)) {
+	for (;; atomic_fetch_add(&ours->forks, 1)) {
 		child = fork();
 		if (!child)
 			_exit(0);
@@ -99,6 +127,7 @@ static void parse(int argc, char **argv)
 	static const struct option known[] = {
 		{ "hogs", required_argument, NULL, 'h' },
 		{ "pages", required_argument, NULL, 'p' },
+		{ "mappings", required_argument, NULL, 'm' },
 		{ "directory", required_argument, NULL, 'd' },
 		{ "duration", required_argument, NULL, 's' },
 		{ NULL, 0, NULL, 0 },
@@ -108,30 +137,35 @@ static void parse(int argc, char **argv)
 		switch (option) {
 		case 'h': options.hogs = positive(optarg); break;
 		case 'p': options.pages = positive(optarg); break;
+		case 'm': options.mappings = positive(optarg); break;
 		case 'd': options.directory = optarg; break;
 		case 's': options.duration_s = positive(optarg); break;
 		default:
-			fprintf(stderr, "usage: lock_waits [--hogs N] [--pages P] [--directory DIR]"
-				" [--duration S]\n");
+			fprintf(stderr, "usage: lock_waits [--hogs N] [--pages P] [--mappings M]"
+				" [--directory DIR] [--duration S]\n");
 			exit(2);
 		}
 }
 
-static pid_t *hogs;
+static pid_t *hogs, puncher;
 
 static void set_up(void)
 {
+	int file;
+
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1))
 		die("prctl");
 	hogs = calloc(options.hogs, sizeof(*hogs));
 	status = calloc(options.pages, sizeof(*status));
-	forks = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (!hogs || !status || forks == MAP_FAILED)
+	ours = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (!hogs || !status || ours == MAP_FAILED)
 		die("calloc");
 	map_apart(LEDGER_BASE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
-	map_file();
+	file = map_file();
 	for (long n = 0; n < options.hogs; n++)
 		hogs[n] = start_hog();
+	puncher = start_puncher(file);
+	close(file);
 }
 
 int main(int argc, char **argv)
@@ -154,6 +188,8 @@ int main(int argc, char **argv)
 	for (long n = 0; n < options.hogs; n++)
 		if (kill(hogs[n], SIGKILL))
 			die("kill");
+	if (kill(puncher, SIGKILL))
+		die("kill");
 	/* And for those that these forked last: they are ours by then. */
 	while (wait(NULL) > 0)
 		;
@@ -162,8 +198,10 @@ int main(int argc, char **argv)
 	field("tid", "%d", getpid());
 	field("hogs", "%ld", options.hogs);
 	field("pages", "%ld", options.pages);
+	field("mappings", "%ld", options.mappings);
 	field("rounds", "%ld", rounds);
-	field("forks", "%ld", (long)atomic_load(forks));
+	field("forks", "%ld", (long)atomic_load(&ours->forks));
+	field("punches", "%ld", (long)atomic_load(&ours->punches));
 	field("anon_moved", "%ld", anon);
 	field("file_moved", "%ld", file);
 	end_ledger();
