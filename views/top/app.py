@@ -76,6 +76,7 @@ class Top(App[Exception]):
 
     ENABLE_COMMAND_PALETTE = False
     TITLE = "rmapwatch"
+    AUTO_FOCUS = None  # it would scroll to where the first panel is before there is any layout
     CSS = """
     #head { height: 4; text-wrap: nowrap; text-overflow: ellipsis; }
     #panels { height: 1fr; scrollbar-size-vertical: 1; }
@@ -127,7 +128,7 @@ class Top(App[Exception]):
     def on_mount(self) -> None:
         """Start to take Samples."""
         self.query_one("#filter", Input).display = False
-        self.query(Table).first().focus()
+        self.query(Table).first().focus(scroll_visible=False)
         self.run_worker(self._take, thread=True, exit_on_error=False)
         if not self.is_headless:
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit)

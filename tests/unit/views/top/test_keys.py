@@ -12,6 +12,8 @@ from rmapwatch.views.top import app as screen_of
 from rmapwatch.views.top.app import Arrived, Reading
 from samples import sample
 from screen import Driven, drive, endless
+from textual.screen import Screen
+from textual.widget import Widget
 
 TWO = [sample(1_000_000_000, 1), sample(3_000_000_000, 3)]
 THIRD = sample(4_000_000_000, 7)
@@ -28,6 +30,22 @@ def test_the_last_window_of_what_is_live() -> None:
         assert first.startswith("rmapwatch  6.1.0-test  bcc  last 2.0 s  ")
         assert first.endswith("  every 2 s")
         assert ops(driven) == ["unmap", "reference", "damon"]
+
+    drive(endless(TWO), play)
+
+
+def test_the_screen_begins_at_its_top(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever gets the focus at first, and however early: nothing is laid out by then."""
+    scrolled: list[Widget] = []
+    monkeypatch.setattr(Screen, "can_view_entire", lambda screen, widget: False)
+    monkeypatch.setattr(Widget, "scroll_to_center", lambda at, *_, **__: scrolled.append(at))
+
+    async def play(driven: Driven) -> None:
+        await driven.settle()
+        assert driven.cursor() == "walks"
+        assert scrolled == []
+        await driven.press("tab")
+        assert scrolled
 
     drive(endless(TWO), play)
 
