@@ -29,7 +29,7 @@ static struct {
 	long mappings;
 	long duration_s;
 	const char *directory;
-} options = { .hogs = 2, .pages = 101, .mappings = 101, .duration_s = 3, .directory = "/tmp" };
+} options = { .hogs = 2, .pages = 101, .mappings = 211, .duration_s = 3, .directory = "/tmp" };
 
 /* Shared by all processes: what the others have done. */
 static struct {
