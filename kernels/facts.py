@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -83,6 +83,16 @@ class KernelFacts:
         """Return what the kernel answered to attaching to a function or "category:name"."""
         found = self.tracepoints.get(symbol) or self.functions.get(symbol)
         return {} if found is None else found.attach
+
+    def answered(self, symbol: str, answers: Mapping[str, str]) -> KernelFacts:
+        """Return this with what the kernel answered, by mechanism, to attaching to `symbol`."""
+        functions, tracepoints = dict(self.functions), dict(self.tracepoints)
+        answers = {**self.answers(symbol), **answers}
+        if symbol in tracepoints:
+            tracepoints[symbol] = replace(tracepoints[symbol], attach=answers)
+        else:
+            functions[symbol] = replace(functions[symbol], attach=answers)
+        return replace(self, functions=functions, tracepoints=tracepoints)
 
     def offset(self, struct: str, member: str) -> int | None:
         """Return the byte offset of `member`, or None where the struct or the member is absent."""

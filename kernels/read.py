@@ -6,8 +6,8 @@ import gzip
 import os
 import platform
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from . import syscalls
@@ -15,6 +15,9 @@ from .btf import Btf, Prototype
 from .facts import Function, KernelFacts, Tracepoint, Wanted
 
 KALLSYMS = Path("/proc/kallsyms")
+
+_ADDRESS_DIGITS, _NAME_AT = 16, 19
+"""Of a line of kallsyms: an address, a letter, a name, and a module's name behind a tab."""
 
 _KTHREADD = "2"
 """The parent of all kernel threads (init/main.c: rest_init())."""
@@ -56,9 +59,9 @@ def _function(traceable: bool, prototype: Prototype | None) -> Function:
 
 
 def _traceable(names: Iterable[str]) -> set[str]:
-    wanted = set(names)
-    with (syscalls.tracefs() / "available_filter_functions").open() as lines:
-        return {line.split()[0] for line in lines} & wanted
+    """Return those that ftrace lists as functions of the kernel itself, not of a module."""
+    lines = (syscalls.tracefs() / "available_filter_functions").read_text().split("\n")
+    return set(lines) & set(names)
 
 
 def addresses(names: Iterable[str]) -> dict[str, int]:
@@ -67,15 +70,14 @@ def addresses(names: Iterable[str]) -> dict[str, int]:
 
     A name that several symbols share is left out: nobody could tell which is meant.
     """
-    wanted, found, shared = set(names), {}, set()
+    wanted, found = set(names), list[tuple[str, int]]()
     with KALLSYMS.open() as lines:
         for line in lines:
-            address, _, name = line.split(maxsplit=3)[:3]
+            name = line[_NAME_AT:-1]
             if name in wanted:
-                if name in found:
-                    shared.add(name)
-                found[name] = int(address, 16)
-    return {name: address for name, address in found.items() if name not in shared}
+                found.append((name, int(line[:_ADDRESS_DIGITS], 16)))
+    often = Counter(name for name, _ in found)
+    return {name: address for name, address in found if often[name] == 1}
 
 
 def kernel_thread(name: str, proc: Path = Path("/proc")) -> int | None:
@@ -163,15 +165,10 @@ def try_attach(
     An empty program is loaded and attached by each of `mechanisms` and removed at once.
     """
     ids = {name: prototype.btf_id for name, prototype in btf.functions(symbols).items()}
-    functions, tracepoints = dict(facts.functions), dict(facts.tracepoints)
     for name in symbols:
         answers = {mechanism: _answer(name, mechanism, ids.get(name)) for mechanism in mechanisms}
-        answers = {**facts.answers(name), **answers}
-        if name in tracepoints:
-            tracepoints[name] = replace(tracepoints[name], attach=answers)
-        else:
-            functions[name] = replace(functions[name], attach=answers)
-    return replace(facts, functions=functions, tracepoints=tracepoints)
+        facts = facts.answered(name, answers)
+    return facts
 
 
 def _answer(symbol: str, mechanism: str, btf_id: int | None) -> str:

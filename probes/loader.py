@@ -45,16 +45,27 @@ def _adopt_package() -> None:
 
 @dataclass
 class Attached:
-    """What one request brought about: the manifest's rows and the descriptors they name."""
+    """
+    What one request brought about: the manifest, its rows and the descriptors they name.
+
+    ``refused``: the kernel did not let something be attached that it was expected to.
+    """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     failures: list[dict[str, str]] = field(default_factory=list)
     fds: list[int] = field(default_factory=list)
+    manifest: dict[str, Any] = field(default_factory=dict)
+    refused: bool = False
 
     def keep(self, fd: int) -> int:
         """Keep a descriptor for the reader; return its place in the message."""
         self.fds.append(fd)
         return len(self.fds) - 1
+
+    def close(self) -> None:
+        """Let go of all descriptors, which undoes it."""
+        for fd in self.fds:
+            os.close(fd)
 
 
 def serve(sock: socket.socket, group: str = "") -> None:
@@ -79,19 +90,39 @@ def serve(sock: socket.socket, group: str = "") -> None:
 
 
 def fulfil(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
-    """Return the manifest and the descriptors for `request` (a `session.Request`, as a dict)."""
-    from rmapwatch.probes import calibrate, catalogue, compiled, resolve, source
+    """
+    Return the manifest and the descriptors for `request` (a `session.Request`, as a dict).
+
+    To try beforehand what the kernel allows takes as long as to attach all; so that is done where
+    something was refused, or may well be.
+    """
+    from rmapwatch.probes import catalogue, resolve
 
     headers_present()
-    btf, facts, addresses = kernel()
+    running = kernel()
     points = [p for p in catalogue.POINTS if p.name in set(request["probes"])]
-    facts = settle(points, facts, btf)
+    doubtful = [p for n, p in enumerate(points) if not n or resolve.in_doubt(p, running.facts)]
+    running = settle(doubtful, running)
+    attached = attach(points, running, request)
+    if attached.refused:
+        attached.close()
+        attached = attach(points, settle(points, running), request)
+    if not attached.rows:
+        raise _nothing(attached)
+    return attached.manifest, attached.fds
+
+
+def attach(points: Sequence[ProbePoint], running: Running, request: dict[str, Any]) -> Attached:
+    """Compile and attach what `points` resolve to, as far as the kernel lets."""
+    from rmapwatch.probes import calibrate, compiled, resolve, source
+
+    facts = running.facts
     candidates, unavailable = resolve.resolve_all(points, facts)
     attached = Attached()
     attached.failures = [{"probe": u.point.name, "reason": u.reason} for u in unavailable]
     if not candidates:
-        raise _nothing(attached)
-    build = source.Build(_possible_cpus(), addresses)
+        return attached
+    build = source.Build(_possible_cpus(), running.addresses)
     programs = [
         source.program_name(mechanism, candidate.source.symbol)
         for candidate in candidates
@@ -100,17 +131,17 @@ def fulfil(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
     text = source.c_source(candidates, facts, build)
     ready = compiled.get(text, (*programs, *source.CALIBRATE), source.MAPS)
     wanted = (*facts.functions, *calibrate.TEST_FUNCTIONS)
-    btf_ids = {name: p.btf_id for name, p in btf.functions(wanted).items()}
+    btf_ids = {name: p.btf_id for name, p in running.btf.functions(wanted).items()}
     cost = None
     if request["calibrate"]:
         cost = calibrate.cost(ready, btf_ids, lambda: _maps(ready.maps, 1))
     maps = _maps(ready.maps, request["ring_pages"])
     _prepare(maps["control"], request["events"])
     for candidate in candidates:
-        _attach(candidate, lambda name: ready.linked(name, maps), btf_ids, attached)
-    if not attached.rows:
-        raise _nothing(attached)
-    return {
+        if _attach(candidate, lambda name: ready.linked(name, maps), btf_ids, attached):
+            for mechanism in candidate.mechanisms:
+                facts = facts.answered(candidate.source.symbol, {mechanism: "ok"})
+    attached.manifest = {
         "facts": facts.to_json(),
         "probes": [c.point.name for c in candidates],
         "attached": attached.rows,
@@ -119,12 +150,13 @@ def fulfil(request: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
         "possible_cpus": build.possible_cpus,
         "backend": "bcc",
         "cost": cost and asdict(cost),
-    }, attached.fds
+    }
+    return attached
 
 
-def settle(points: Sequence[ProbePoint], facts: KernelFacts, btf: Btf) -> KernelFacts:
+def settle(points: Sequence[ProbePoint], running: Running) -> Running:
     """
-    Return `facts` with the answers to trying what `points` resolve to, until none is untried.
+    Return `running` with the answers to trying what `points` resolve to, until none is untried.
 
     What the kernel refuses falls to its next rung, or becomes unavailable, before anything is
     compiled.
@@ -132,6 +164,7 @@ def settle(points: Sequence[ProbePoint], facts: KernelFacts, btf: Btf) -> Kernel
     from rmapwatch.kernels.read import try_attach
     from rmapwatch.probes import resolve
 
+    facts = running.facts
     while True:
         candidates, _ = resolve.resolve_all(points, facts)
         untried = {
@@ -141,9 +174,9 @@ def settle(points: Sequence[ProbePoint], facts: KernelFacts, btf: Btf) -> Kernel
             if mechanism not in facts.answers(candidate.source.symbol)
         }
         if not untried:
-            return facts
+            return running._replace(facts=facts)
         for symbol, mechanism in sorted(untried):
-            facts = try_attach(facts, btf, [symbol], [mechanism])
+            facts = try_attach(facts, running.btf, [symbol], [mechanism])
 
 
 def _nothing(attached: Attached) -> Exception:
@@ -229,8 +262,8 @@ def _attach(
     code_of: Callable[[str], bytes],
     btf_ids: Mapping[str, int],
     attached: Attached,
-) -> None:
-    """Attach a probe point, or note why the kernel refused it after all."""
+) -> bool:
+    """Attach a probe point and return True, or note why the kernel refused it."""
     from rmapwatch.kernels import syscalls
 
     taken: list[tuple[int, int]] = []
@@ -243,7 +276,8 @@ def _attach(
         for descriptor in (fd for pair in taken for fd in pair):
             os.close(descriptor)
         attached.failures.append({"probe": candidate.point.name, "reason": str(refused)})
-        return
+        attached.refused = True
+        return False
     attached.rows.append(
         {
             "probe": candidate.point.name,
@@ -254,6 +288,7 @@ def _attach(
             "links": [attached.keep(link) for _, link in taken],
         }
     )
+    return True
 
 
 def _attach_one(

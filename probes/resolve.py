@@ -16,7 +16,7 @@ LADDER: Ladder = (("fentry", "fexit"), ("kprobe", "kretprobe"))
 EVENT = ("tracepoint", "")
 """The way to attach to an event: it happens, it neither begins nor ends."""
 
-_KPROBE_ARGUMENTS = 6
+_REGISTERS = 6
 """Arguments that x86-64 passes in registers: all that a kprobe can see."""
 
 
@@ -54,6 +54,19 @@ def resolve(
         if function is not None and function.traceable:
             return _function(point, source, function, ladder)
     return Unavailable(point, "this kernel has no traceable " + _either(point))
+
+
+def in_doubt(point: ProbePoint, facts: KernelFacts) -> bool:
+    """
+    Return whether a kernel may well refuse the first rung of `point`.
+
+    Trampolines of kernels before v6.6 pass no more arguments than there are registers for them.
+    """
+    answer = resolve(point, facts)
+    if isinstance(answer, Unavailable) or answer.source.is_event:
+        return False
+    params = facts.functions[answer.source.symbol].params
+    return params is not None and len(params) > _REGISTERS
 
 
 def _function(

@@ -74,9 +74,8 @@ def watched(names: Sequence[str]) -> Watched:
     """Return where the probe points of these names are on this kernel."""
     from ...probes import catalogue
 
-    btf, facts, _ = loader.kernel()
     points = [point for point in catalogue.POINTS if point.name in names]
-    facts = loader.settle(points, facts, btf)
+    btf, facts, _ = loader.settle(points, loader.kernel())
     return Watched(facts, btf, tuple(resolve_all(points, facts)[0]))
 
 

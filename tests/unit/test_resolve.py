@@ -5,7 +5,7 @@ from dataclasses import replace
 from rmapwatch.kernels.changes import CHANGES
 from rmapwatch.kernels.facts import Function, KernelFacts
 from rmapwatch.probes import catalogue, rmap, source
-from rmapwatch.probes.resolve import Candidate, Unavailable, resolve, resolve_all
+from rmapwatch.probes.resolve import Candidate, Unavailable, in_doubt, resolve, resolve_all
 
 FOLIO = (("folio", "struct folio *"), ("rwc", "struct rmap_walk_control *"), ("locked", "bool"))
 
@@ -33,6 +33,15 @@ def test_a_refused_rung_falls_to_the_next_and_says_so() -> None:
     assert isinstance(answer, Candidate)
     assert answer.mechanisms == ("kprobe", "kretprobe")
     assert answer.reason == "rmap_walk_anon is traceable; not fentry/fexit: fexit answered EINVAL"
+
+
+def test_who_is_tried_before_all_is_attached(kernel_facts: KernelFacts) -> None:
+    """More arguments than registers: 6.1 refuses a trampoline to migrate_pages()."""
+    doubtful = [p.name for p in catalogue.POINTS if in_doubt(p, kernel_facts)]
+    many = len(kernel_facts.functions["migrate_pages"].params or ()) > 6
+    assert doubtful == ["migrate_pages"] * many
+    answered = kernel_facts.functions["migrate_pages"].attach
+    assert {answered["fentry"], answered["fexit"]} == {"ok"} or many
 
 
 def test_without_btf_there_is_no_fentry() -> None:
