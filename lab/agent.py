@@ -34,6 +34,7 @@ from ..views import explain, live
 from ..views.pace import Pace
 from . import agreement, both, exchange, guest
 from .bench import agent as bench
+from .bench import starts
 from .exchange import EACH_LRU, ERROR, FRAMES, LEDGER, RECORDING, RESULT, WANTED
 from .rules.row import Run
 from .scenarios import Scenario, find, formed
@@ -241,6 +242,9 @@ def main() -> int:
             return 0
         if wanted["what"] == "bench":
             bench.measure(wanted["program"], wanted["variants"], say, _keep)
+            return 0
+        if wanted["what"] == "starts":
+            _keep({"release": os.uname().release, "starts": starts.measure(say)})
             return 0
         chosen = [formed(find(name), wanted["form"]) for name in wanted["scenarios"]]
         prepare(chosen)

@@ -239,6 +239,9 @@ def bench_command(
     ] = None,
     kernel: Kernel = "6.12",
     as_json: Json = False,
+    starts: Annotated[
+        bool, typer.Option("--starts", help="How long it takes to the first figures instead.")
+    ] = False,
 ) -> None:
     """
     Count the instructions that probes add to each walk and each VMA that it enters.
@@ -248,12 +251,16 @@ def bench_command(
     """
     from .bench import host, show
 
-    found = host.bench(kernel, only or (), _progress)
+    if starts and only:
+        raise errors.UsageError(
+            "--starts has no variants", "it is measured by commands", "rmapwatch lab bench --starts"
+        )
+    found = host.starts(kernel, _progress) if starts else host.bench(kernel, only or (), _progress)
     if as_json:
         print(json.dumps(found, indent=1))
     else:
-        Console().print(show.screen(found))
-    if any(bar["holds"] is False for bar in found["bars"]):
+        Console().print(show.starts(found) if starts else show.screen(found))
+    if any(row["holds"] is False for row in found["starts" if starts else "bars"]):
         raise typer.Exit(errors.FAILED)
 
 

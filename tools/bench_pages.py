@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rmapwatch.lab.bench import loads, result, show
+from rmapwatch.lab.bench import loads, result, show, starts
 from rmapwatch.lab.bench.figures import ROUNDS
 from rmapwatch.probes import catalogue, source
 from rmapwatch.probes.events import STRIDE
@@ -15,6 +15,8 @@ from rmapwatch.probes.events import STRIDE
 DATA = Path(__file__).resolve().parents[1] / "tests" / "data" / "bench"
 BOOTS = ("6.12-1.json", "6.12-2.json")
 """The second may have only some variants of the first, or not be there."""
+
+STARTS = "6.12-starts.json"
 
 Bench = Mapping[str, Any]
 
@@ -49,11 +51,17 @@ def page() -> str:
     """Return docs/overhead.md."""
     paths = [DATA / name for name in BOOTS]
     boots = [json.loads(path.read_text()) for path in paths if path.exists()]
-    return "\n".join([_head(boots[0]), *_costs(boots), *_bars(boots), *_growth(boots[0])]) + "\n"
+    started = json.loads((DATA / STARTS).read_text())
+    parts = (*_costs(boots), *_bars(boots), *_growth(boots[0]), *_starts(started))
+    return "\n".join([_head(boots[0]), *parts]) + "\n"
 
 
 def _head(boot: Bench) -> str:
-    commands = "\n".join(f"rmapwatch lab bench --json > tests/data/bench/{name}" for name in BOOTS)
+    asked = {**dict.fromkeys(BOOTS, ""), STARTS: " --starts"}
+    commands = "\n".join(
+        f"rmapwatch lab bench{option} --json > tests/data/bench/{name}"
+        for name, option in asked.items()
+    )
     *some, last = (f"{number}" for number in loads.PROCESSES)
     processes = f"{', '.join(some)} and {last}"
     return HEAD.format(
@@ -147,6 +155,24 @@ def _share(boot: Bench) -> Iterator[str]:
         f"Of what moving a page takes, rmapwatch adds {shares[0]:.0%} where nobody shares it and"
         f" {shares[1]:.0%} where {most['steps']:g} do.\n"
     )
+
+
+def _starts(found: Bench) -> Iterator[str]:
+    yield f"\n## Until there are figures, on Debian's {found['release']}\n"
+    yield (
+        "From the command to the end of what it prints over a window of a second: of a first start,"
+        " which finds nothing of it in memory and compiles, and the median of three more. On the"
+        " CPU by the clock that counts instructions, at a thousand million a second; in all by that"
+        " of another guest, emulated as fast as may be, of which the ratios (in brackets) mean"
+        " something. The bar: no more than"
+        f" {found['bound']:g} times what the first row takes.\n"
+    )
+    titles = " | ".join(title for *_, title in starts.FIGURES.values())
+    yield f"| command | {titles} | holds |"
+    yield f"|---|{'--:|' * len(starts.FIGURES)}---|"
+    for row in found["starts"]:
+        command = row["command"].replace("|", "\\|")
+        yield f"| `{command}` | {' | '.join(show.start_cells(row))} |"
 
 
 def _on_paper(boot: Bench) -> Iterator[str]:

@@ -10,6 +10,7 @@ from ...errors import UsageError
 from .. import run, workloads
 from ..qemu import Machine
 from . import loads, result
+from . import starts as of_starts
 from .variants import BASE, VARIANTS
 
 DEFAULT_KERNEL = "6.12"
@@ -32,6 +33,16 @@ def bench(kernel: str, only: Sequence[str], progress: run.Progress) -> dict[str,
     }
     raw = run.bench(kernel, request, MACHINE, progress)
     return result.whole({"rmapwatch": __version__, "kernel": kernel, **raw})
+
+
+def starts(kernel: str, progress: run.Progress) -> dict[str, Any]:
+    """Boot `kernel` twice, start each command a few times, and return what that took."""
+    found: dict[str, Any] = {"rmapwatch": __version__, "kernel": kernel}
+    for guest, machine in (("counted", MACHINE), ("timed", Machine(timeout_s=MACHINE.timeout_s))):
+        progress(f"{guest}: starting each of {len(of_starts.COMMANDS)} commands in turn")
+        raw = run.bench(kernel, {"what": "starts"}, machine, progress)
+        found |= {"release": raw["release"], guest: raw["starts"]}
+    return of_starts.whole(found)
 
 
 def chosen(only: Sequence[str]) -> list[str]:

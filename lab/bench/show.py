@@ -8,10 +8,35 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from .starts import FIGURES
+
 
 def screen(found: Mapping[str, Any]) -> RenderableType:
     """Return the rows, the growth and the bars as tables."""
     return Group(_rows(found), _growth(found), _bars(found))
+
+
+def starts(found: Mapping[str, Any]) -> Table:
+    """Return what starts take as a table."""
+    title = f"from the command to its first figures, {found['release']}"
+    table = Table(title=title, title_justify="left")
+    for column in ("command", *(title for *_, title in FIGURES.values()), "holds"):
+        table.add_column(column)
+    for row in found["starts"]:
+        table.add_row(row["command"], *start_cells(row))
+    return table
+
+
+def start_cells(row: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a command's figures with their ratios, and whether these hold."""
+    for figure in FIGURES:
+        took, ratio = row["seconds"][figure], row["ratio"][figure]
+        yield "-" if took is None else f"{took:.1f} s" + (f" ({ratio:.2f})" if ratio else "")
+    yield f"not measured: {row['reason']}" if row["reason"] else _said(row["holds"])
+
+
+def _said(holds: bool | None) -> str:
+    return "-" if holds is None else "yes" if holds else "NO"
 
 
 def span(row: Mapping[str, Any], figure: str, digits: int = 0) -> str:
@@ -64,4 +89,4 @@ def bar_cells(bars: list[dict[str, Any]]) -> Iterator[tuple[str, str, str]]:
             yield what, "-", "not measured"
         else:
             span_ = f"{ratio['median']:.3f} [{ratio['low']:.3f}, {ratio['high']:.3f}]"
-            yield what, span_, "yes" if bar["holds"] else "NO"
+            yield what, span_, _said(bar["holds"])

@@ -1,0 +1,164 @@
+"""
+How long a start takes: of rmapwatch, and of a peer that is asked for the time of the same walks.
+
+From the command to the end of what it prints over a window of a second. Time on the CPU is that of
+a guest whose clock counts instructions. While nothing runs there the clock goes on to the next
+timer, however far; so what a start takes in all is the time of another guest with an ordinary
+clock, and means something as a ratio alone.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from ..guest import rest
+
+BOUND = 1.5
+"""What a start of rmapwatch may take at most, as a multiple of the peer's."""
+
+ROUNDS = 4
+"""Starts of each, in turn; the first finds nothing of it in memory, and nothing compiled."""
+
+FIGURES = {
+    "first_cpu": ("counted", "cpu", "on the CPU, first"),
+    "cpu": ("counted", "cpu", "on the CPU, again"),
+    "first_clock": ("timed", "clock", "in all, first"),
+    "clock": ("timed", "clock", "in all, again"),
+}
+"""What is held against the peer: in which guest, what of it, and its title; of the first, or else
+the median of the others."""
+
+GUESTS = ("counted", "timed")
+"""Whose clock counts instructions, and whose does not."""
+
+_CACHES = Path("/proc/sys/vm/drop_caches")
+
+Figures = Mapping[str, float | None]
+
+Took = dict[str, float]
+"""What one start took, in s: by the ``clock``, and on the ``cpu``."""
+
+_TIMEOUT_S = 3600
+
+
+@dataclass(frozen=True)
+class Command:
+    """What is started. ``package``: where it comes from, for a peer."""
+
+    name: str
+    words: tuple[str, ...]
+    package: str = ""
+
+
+_RMAPWATCH = str(Path(sys.executable).with_name("rmapwatch"))
+
+COMMANDS = (
+    Command(
+        "funclatency",
+        ("funclatency-bpfcc", "-d", "1", "-r", "^rmap_walk_(anon|file|ksm)$"),
+        "bpfcc-tools",
+    ),
+    Command("rmapwatch", (_RMAPWATCH, "top", "--once", "--interval", "1", "--backend", "bcc")),
+    Command(
+        "rmapwatch-ftrace",
+        (_RMAPWATCH, "top", "--once", "--interval", "1", "--backend", "ftrace"),
+    ),
+)
+"""The first is what the others are held against."""
+
+
+def measure(say: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Start each command in turn; return what its starts took, in s, or why there are none."""
+    rest()
+    found: dict[str, dict[str, Any]] = {
+        each.name: {"name": each.name, "command": _shown(each.words), "took": [], "reason": ""}
+        for each in COMMANDS
+    }
+    for number in range(ROUNDS):
+        for each in COMMANDS:
+            row = found[each.name]
+            if not number:
+                forget()
+            row["reason"] = row["reason"] or _started(each, row["took"], say)
+    return list(found.values())
+
+
+def _shown(words: Sequence[str]) -> str:
+    return " ".join([Path(words[0]).name, *words[1:]])
+
+
+def _started(command: Command, took: list[Took], say: Callable[[str], None]) -> str:
+    """Start it once and add what that took; return why it could not be."""
+    if shutil.which(command.words[0]) is None:
+        return f"it is not installed: sudo apt install {command.package}"
+    begin, before = time.monotonic(), _cpu_s()
+    done = subprocess.run(
+        command.words, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
+    )
+    if done.returncode:
+        return (done.stderr or done.stdout).strip().splitlines()[-1]
+    took.append({"clock": time.monotonic() - begin, "cpu": _cpu_s() - before})
+    say(f"{command.name}: {took[-1]['clock']:.2f} s, on the CPU {took[-1]['cpu']:.2f} s")
+    return ""
+
+
+def forget() -> None:
+    """Have the guest forget what it has read from its disk."""
+    os.sync()
+    _CACHES.write_text("3")
+
+
+def _cpu_s() -> float:
+    """Return the CPU time of all processes that this one has waited for, and theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def whole(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return what ``--json`` prints: of each command its `FIGURES`, and the ratios to the peer's.
+
+    None where either could not be started.
+    """
+    rows: list[dict[str, Any]] = []
+    for place, command in enumerate(COMMANDS):
+        told = {guest: raw[guest][place] for guest in GUESTS}
+        row = {"name": command.name, "command": told["timed"]["command"]}
+        row["reason"] = told["counted"]["reason"] or told["timed"]["reason"]
+        row["seconds"] = {
+            figure: _seconds(told[guest]["took"], what, figure)
+            for figure, (guest, what, _) in FIGURES.items()
+        }
+        rows.append({**row, **_held(row["seconds"], rows[0]["seconds"] if rows else {})})
+    return {**raw, "bound": BOUND, "starts": rows}
+
+
+def _seconds(took: Sequence[Took], what: str, figure: str) -> float | None:
+    """Return a figure in s; None where it did not start as often as it was to."""
+    if len(took) < ROUNDS:
+        return None
+    first, *others = (each[what] for each in took)
+    return first if figure.startswith("first") else median(others)
+
+
+def _held(seconds: Figures, peer: Figures) -> dict[str, Any]:
+    """Return the ratios, and whether all are within the bound; nothing is held against itself."""
+    ratio = {
+        figure: None if own is None or other is None else round(own / other, 3)
+        for figure, own, other in (
+            (figure, seconds[figure], peer.get(figure)) for figure in seconds
+        )
+    }
+    known = [each for each in ratio.values() if each is not None]
+    holds = all(each <= BOUND for each in known) if len(known) == len(ratio) else None
+    return {"ratio": ratio, "holds": holds}
