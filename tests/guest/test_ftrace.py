@@ -71,7 +71,7 @@ def test_full_buffers_are_counted_losses(attached, storm_program) -> None:
     instance.attach(*plan.resolve_all(("rmap_walk_anon", "reclaim_batch"), facts))
     before = quiet(attached)
     subprocess.run([storm_program, *STORM], stdout=subprocess.DEVNULL, check=True)
-    live = session.Session(facts, instance, told=False)
+    live = session.Session(facts, instance, told=())
     theirs, ours = quiet(live), quiet(attached)
     live.close()
     account = theirs.accounts["rmap_walk_anon"]
