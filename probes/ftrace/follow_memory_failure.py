@@ -65,5 +65,6 @@ class MemoryFailure(Counting):
         failure = self.open["failure"].get(tid)
         told = {name: given[name] for name in ("address", "lsb")}
         told["pfn"] = failure.told["pfn"] if failure else ALL_ONES
-        told["target"] = given["target"] if "target" in given else self._process_of(tid)
+        # One that is forced is to the thread that runs, and names none.
+        told["target"] = given.get("target", 0) if "task" in given else self._process_of(tid)
         self._tell("signal", time, tid, code=code, **told)

@@ -132,6 +132,7 @@ CARRIED: Mapping[str, tuple[Value, ...]] = {
         Value("code", "{code}", "s32"),
         _told("address", "{address}"),
         _told("lsb", "{lsb}", "u16"),
+        _told("task", "{task}"),
         _told("target", "+{TASK_TGID}({task})", "s32"),
     ),
     "migrate_enter": (Value("reason", "{reason}", "u32"), _told("mode", "{mode}", "u32")),

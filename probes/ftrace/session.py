@@ -126,7 +126,7 @@ class Session:
     def want_events(self, names: Sequence[str]) -> None:
         """Have events of these types kept from now on, and no others."""
         with self._lock:
-            self._tape.wanted = frozenset(plan.TOLD).intersection(names)
+            self._tape.wanted = frozenset(names)
 
     def received(self, event: str, count: int) -> None:
         """Note that `count` more events of a type were taken."""

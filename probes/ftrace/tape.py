@@ -56,7 +56,9 @@ class Tape:
         self.seq = 0
 
     def add(self, event: str, told: Told) -> None:
-        """Keep an event that somebody wants."""
+        """Keep an event, where somebody wants such."""
+        if event not in self.wanted:
+            return
         if len(self._slots) >= self._most:
             self.lose(event)
             return
@@ -65,9 +67,10 @@ class Tape:
         self.seq += 1
 
     def lose(self, event: str) -> None:
-        """Note that an event that somebody wants cannot be kept, or told as a whole."""
-        self.produced[event] += 1
-        self.lost[event] += 1
+        """Note that an event cannot be kept, or told as a whole, where somebody wants such."""
+        if event in self.wanted:
+            self.produced[event] += 1
+            self.lost[event] += 1
 
     def take(self) -> list[bytes]:
         """Return the slots that nobody has taken, and keep them no longer."""

@@ -173,7 +173,7 @@ def test_victims_are_unknown_where_nobody_watches_them() -> None:
 
 def test_a_signal_tells_the_frame_that_is_handled_and_whom_it_is_sent_to(world: World) -> None:
     fail(world)
-    world.at("mceerr", code=5, address=0x7F00_0000_1000, lsb=12, target=6)
+    world.at("mceerr", code=5, address=0x7F00_0000_1000, lsb=12, task=HOLDER, target=6)
     world.at("failure_exit", ret=0)
     fork(world, flags=0x100, child=9, process=6)
     for tid in (9, 7):
@@ -184,6 +184,13 @@ def test_a_signal_tells_the_frame_that_is_handled_and_whom_it_is_sent_to(world: 
     is_(sent, pfn=4711, address=0x7F00_0000_1000, lsb=12, target=6, code=optional)
     is_(late, pfn=ALL_ONES, address=0x1000, lsb=21, target=6, code=required, tgid=6)
     is_(of_nobody_known, pfn=ALL_ONES, target=0, tgid=0)
+
+
+def test_whom_a_signal_is_sent_to_is_not_who_sends_it(world: World) -> None:
+    """Where the kernel does not tell where a task's process lies, it is not known."""
+    fork(world, flags=0x100, child=9, process=6)
+    world.at("mceerr", tid=9, code=5, address=0x1000, lsb=12, task=HOLDER)
+    is_(world.events("signal")[0], target=0, tgid=6)
 
 
 # KSM
@@ -253,6 +260,20 @@ def test_a_walk_whose_check_is_given_up_is_lost(world: World) -> None:
     world.at("reference_exit", ret=0)
     assert (world.tape.produced, world.tape.lost) == ({"walk": 1}, {"walk": 1})
     assert world.tape.take() == []
+
+
+@pytest.mark.parametrize("given_up", [False, True])
+def test_a_walk_that_nobody_wants_any_more_is_not_told_by_its_check(
+    world: World, given_up: bool
+) -> None:
+    world.at("reference_enter", **SMALL)
+    world.at("walk_enter", "KIND_ANON", folio=0, one=REFERENCE, arg=0)
+    world.at("walk_exit", "KIND_ANON")
+    world.tape.wanted = frozenset()
+    if given_up:
+        world.follower.forget()
+    world.at("reference_exit", ret=0)
+    assert not world.tape.produced
 
 
 # All of them

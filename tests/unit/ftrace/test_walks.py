@@ -25,7 +25,7 @@ def told(
     call = Call(0, 1000, op, {**SMALL, **given})
     common = {"time": 1250, "tid": 7, "tgid": 5, "cpu": 1, "batch": 3}
     end = WalkEnd(rmap.KINDS.index(kind), call, 1250, vmas, common)
-    tape = Tape(1)
+    tape = Tape(1, ["walk"])
     tape.add("walk", {**common, **walks.of_walk(kernel(FACTS, {}, []), end, bailed)})
     (found,) = taken(tape)["walk"]
     return found
