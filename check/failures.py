@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ..kernels.semantics import Semantics
 from ..model import injected
 from ..model.memory_failure import Result, Signal, Type, outcomes
-from ..probes.events import ALL_ONES, NOT_KNOWN
+from ..probes.events import ALL_ONES, NO_COUNT, NOT_KNOWN
 from ..probes.memory_failure import CODES, HANDLERS, TYPE_PREFIX
 from .context import Context
 from .inside import inside
@@ -211,7 +211,8 @@ def _sent(context: Context, handled: _Handled) -> Found:
         return f"at most {limit[at]} signals", f"{sent[at]} signals"
 
     reasons = [Reason("the kernel did not run a probe's program", unseen, missed)]
-    return judge(Claim(SENT, events, sent <= limit), tell, reasons)
+    held = events["victims"] != np.uint32(NO_COUNT)
+    return judge(Claim(SENT, events, sent <= limit, held), tell, reasons)
 
 
 def _is(context: Context, numbers: npt.NDArray[Any], kind: Type) -> Mask:
@@ -232,7 +233,8 @@ def _codes(context: Context, handled: _Handled) -> Found:
     def tell(at: int) -> tuple[str, str]:
         return CODES[model[at]], CODES[signals["code"][at]]
 
-    return judge(Claim(CODE, signals, signals["code"] == model), tell)
+    known = ~required | (signals["tgid"] != 0)  # who it was that met it
+    return judge(Claim(CODE, signals, signals["code"] == model, known), tell)
 
 
 def _late(late: Columns) -> Found:
@@ -242,7 +244,7 @@ def _late(late: Columns) -> Found:
         seen = f"{CODES[late['code'][at]]} to {late['target'][at]}"
         return f"{CODES[_AR]} to {late['tgid'][at]}", seen
 
-    return judge(Claim(LATE, late, right), tell)
+    return judge(Claim(LATE, late, right, late["target"] != 0), tell)
 
 
 def _by_ledger(context: Context, handled: _Handled, late: Columns, number: int) -> Iterator[Found]:

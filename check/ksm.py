@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from ..probes.events import NOT_KNOWN
 from ..probes.ksm import WHAT
 from ..probes.rmap import KINDS
 from .context import Context
 from .ledgers import KSM_MERGE, KSM_SWAP
-from .verdict import Claim, Columns, Found, Reason, Rule, judge, total
+from .verdict import Claim, Columns, Found, Reason, Rule, judge, total, untold
 from .walks import OP
 from .windows import Window, count, empty, joined, kept, taken
 
@@ -71,13 +72,15 @@ class Merging:
     What KSM has done so far.
 
     ``last``: the last event of what ksmd does to a page, and the last pass. ``frames``: in order.
-    ``unmapped``: mappings that KSM pages have lost to walks, less one each; ``copied``: on swap-in.
+    ``unmapped``: mappings that KSM pages have lost to walks, less one each; ``unseen``: there were
+    walks that do not tell. ``copied``: on swap-in.
     """
 
     last: Columns = field(default_factory=lambda: empty("ksm"))
     passed: Columns = field(default_factory=lambda: empty("ksm"))
     frames: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
     unmapped: int = 0
+    unseen: bool = False
     copied: int = 0
 
 
@@ -98,6 +101,7 @@ def merging(context: Context, before: Merging, window: Window) -> tuple[Merging,
         passed,
         frames,
         before.unmapped + _unmapped(of_ksm),
+        before.unseen or bool((_to_unmap(of_ksm) & (of_ksm["ptes"] == NOT_KNOWN)).any()),
         before.copied + int(np.count_nonzero(_is(events, "copied"))),
     )
     return after, [merged, *_of_frames(context, events, frames), passes]
@@ -108,8 +112,13 @@ def _is(events: Columns, *names: str) -> npt.NDArray[np.bool_]:
     return found
 
 
+def _to_unmap(walks: Columns) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = walks["op"] == OP["unmap"]
+    return found
+
+
 def _unmapped(walks: Columns) -> int:
-    gone = (walks["op"] == OP["unmap"]) & (walks["ptes"] > 1)
+    gone = _to_unmap(walks) & (walks["ptes"] > 1)
     return int(walks["ptes"][gone].sum()) - int(np.count_nonzero(gone))
 
 
@@ -169,6 +178,8 @@ def copied(context: Context, merging: Merging) -> Found:
     if not merging.copied:
         return Found(COPIED)
     at_most, seen = merging.unmapped, merging.copied
+    if seen > at_most and merging.unseen:
+        return untold(COPIED, "page-table entries are not seen")
     explained: dict[str, int] = {}
     if seen > at_most and context.ledger.get("workload") != KSM_SWAP:
         explained["they may have been unmapped before"] = seen - at_most

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..probes.cow import OUTCOMES, PAGES
-from ..probes.events import NOT_KNOWN
+from ..probes.events import ALL_ONES, NOT_KNOWN
 from ..probes.ksm import WHAT
 from ..probes.memory_failure import CODES, HANDLERS, TYPES
 from ..probes.readout import results
@@ -190,18 +190,21 @@ def _walks(walks: Columns) -> Cells:
 
 
 def _checks(context: Context, checks: Columns) -> Cells:
-    lru = (~context.bit("swapbacked", checks["page_flags"])).view(np.uint8)
+    words = checks["page_flags"]
+    lru = (~context.bit("swapbacked", words)).view(np.uint8)
+    lru[words == np.uint64(ALL_ONES)] = len(LRUS)
     result = np.clip(checks["result"], -1, len(RESULTS) - 2) + 1
     caller = np.minimum(checks["is_locked"], 1)
     # What was not seen has a place of its own, beyond those that have names.
+    lrus = (*LRUS, "")
     decision = np.minimum(checks["decision"], len(DECISIONS))
-    labels = (ASKED_BY, LRUS, RESULTS, (*DECISIONS, ""))
+    labels = (ASKED_BY, lrus, RESULTS, (*DECISIONS, ""))
     place = _place(list(zip(labels, (caller, lru, result, decision), strict=True)))
     sizes = [len(each) for each in labels]
     table = np.bincount(place, minlength=math.prod(sizes)).reshape(sizes)
     decided = table.sum(axis=(0, 2))[:, : len(DECISIONS)]
     found = _cells("checks", labels[:3], table.sum(axis=3))
-    return found + _cells("decisions", (LRUS, DECISIONS), decided)
+    return found + _cells("decisions", (lrus, DECISIONS), decided)
 
 
 def _batches(batches: Columns) -> Cells:
@@ -262,7 +265,7 @@ def counted(sample: Sample, told: Told) -> Iterator[Found]:
     """Yield: what the kernel counted is what events told, where all that it counted is told."""
     sides = (
         (WALKS, "walk", _sampled_walks(sample), ("walks", "vmas", "ptes")),
-        (CHECKS, "reference", _sampled_checks(sample), ("checks", "decisions")),
+        (CHECKS, "reference", _sampled_checks(sample, told), ("checks", "decisions")),
         (BATCHES, "batch", _sampled_batches(sample), ("batches", "reclaimed")),
         (COPIES, "cow", _sampled_cow(sample), ("cow",)),
         (KSM, "ksm", _sampled_ksm(sample), ("ksm",)),
@@ -281,7 +284,7 @@ def counted(sample: Sample, told: Told) -> Iterator[Found]:
 def _incomplete(counts: EventCounts | None, told: int) -> str:
     """Return why events do not tell all that a Sample counted; "" where they do."""
     if counts is None:
-        return "the version that recorded it knew no such events"
+        return "what recorded it tells no such events"
     if counts.lost:
         return "events were lost"
     return "" if counts.received == told else "events came after the last Sample"
@@ -296,10 +299,12 @@ def _sampled_walks(sample: Sample) -> Cells:
     return +cells
 
 
-def _sampled_checks(sample: Sample) -> Cells:
+def _sampled_checks(sample: Sample, told: Told) -> Cells:
     cells: Cells = Counter()
-    for checked, number in sample.references.items():
-        cells["checks", *checked] = number
+    # Events that tell no flags do not tell the list either.
+    unseen = any(cell[0] == "checks" and not cell[2] for cell in told.cells)
+    for (caller, lru, result), number in sample.references.items():
+        cells["checks", caller, "" if unseen else lru, result] += number
     # Those whose events told no batches told no decisions either.
     for decided, number in sample.decisions.items() if "batch" in sample.events else ():
         cells["decisions", *decided] = number

@@ -30,6 +30,9 @@ ALL_ONES = 2**64 - 1
 NOT_KNOWN = -1
 """What a signed field holds where the kernel does not tell; readers turn it into None."""
 
+NO_COUNT = 2**32 - 1
+"""What an unsigned field that counts holds where nobody does; None to readers."""
+
 UNSEEN = 255
 """What a field that stands for a name holds where nothing was seen; None to readers."""
 
@@ -68,7 +71,7 @@ SEQ = EventField("seq", "u64", "place among all events of the ring, lost ones le
 COMMON = (
     EventField("time", "u64", "CLOCK_MONOTONIC at the end of what is told", unit="ns"),
     EventField("tid", "u32", "thread that ran it"),
-    EventField("tgid", "u32", "its process"),
+    EventField("tgid", "u32", "its process; 0 unknown", unknown=0),
     EventField("cpu", "u16", "CPU at the end"),
     EventField("type", "u8", "which of the event types this is, from 1"),
     EventField("reserved", "u8", "zero"),
@@ -146,8 +149,18 @@ EVENTS: dict[str, tuple[EventField, ...]] = {
             unknown=ALL_ONES,
         ),
         EventField("index", "u64", "index of that page in its mapping"),
-        EventField("vm_flags", "u64", "flags that the check reports of the VMAs"),
-        EventField("page_flags", "u64", "the folio's flags word at the check's return"),
+        EventField(
+            "vm_flags",
+            "u64",
+            "flags that the check reports of the VMAs; all ones not seen",
+            unknown=ALL_ONES,
+        ),
+        EventField(
+            "page_flags",
+            "u64",
+            "the folio's flags word at the check's return; all ones not seen",
+            unknown=ALL_ONES,
+        ),
         EventField("result", "s32", "VMAs that referenced it; -1 given up"),
         EventField("nr_pages", "u32", "base pages of the folio; 0 unknown", unknown=0),
         EventField("is_locked", "u8", "1 shrink list, 0 shrink_active_list"),
@@ -197,7 +210,12 @@ EVENTS: dict[str, tuple[EventField, ...]] = {
             "result", "s32", "what came of it (enum mf_result); -1 not seen", unknown=NOT_KNOWN
         ),
         EventField("returned", "s32", "what the handler returned: 0 or a negative errno"),
-        EventField("victims", "u32", "processes found that map it and may be told"),
+        EventField(
+            "victims",
+            "u32",
+            "processes found that map it and may be told; all ones not seen",
+            unknown=NO_COUNT,
+        ),
         EventField("handler", "u8", "what was asked for", names=HANDLERS),
     ),
     "signal": (
@@ -208,7 +226,7 @@ EVENTS: dict[str, tuple[EventField, ...]] = {
             unknown=ALL_ONES,
         ),
         EventField("address", "u64", "si_addr: where that process maps it"),
-        EventField("target", "u32", "process that is told"),
+        EventField("target", "u32", "process that is told; 0 unknown", unknown=0),
         EventField("lsb", "u16", "si_addr_lsb: log2 of the extent that is lost"),
         EventField("code", "u8", "si_code of its SIGBUS", names=CODES),
     ),

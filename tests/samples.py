@@ -22,6 +22,7 @@ from rmapwatch.probes import (
     rmap,
     state,
 )
+from rmapwatch.probes.ftrace import plan
 from rmapwatch.probes.sample import (
     Account,
     Attachment,
@@ -207,6 +208,37 @@ def run(ledger: Mapping[str, Any], **changes: Any) -> Run:
     kernel = given.get("kernel", KERNEL)
     usual["changes"] = frozenset(key for key, row in CHANGES.items() if row.seen_by(kernel))
     return Run(**{**usual, "records": told, "ledger": ledger, **given})
+
+
+NOT_SEEN_BY_EVENTS = {
+    "walk": {"ptes": -1, "mapcount_after": -1, "looked_at": -1, "mapper": 0},
+    "reference": {
+        "vm_flags": events.ALL_ONES,
+        "page_flags": events.ALL_ONES,
+        "decision": events.UNSEEN,
+    },
+    "fork": {"links": -1, "longest": -1},
+}
+"""What the backend without BPF tells of nothing, by type of event."""
+
+
+def by_events(told: Mapping[str, npt.NDArray[np.void]]) -> dict[str, npt.NDArray[np.void]]:
+    """The same events as the backend without BPF tells them."""
+    found = {name: each.copy() for name, each in told.items()}
+    for event, unknown in NOT_SEEN_BY_EVENTS.items():
+        for name, value in unknown.items():
+            kind = found[event][name].dtype
+            found[event][name] = np.array(value, np.uint64 if value > 0 else "i8").astype(kind)
+    for event in ("batch", "cow"):
+        found[event] = found[event][:0]
+    return found
+
+
+def run_by_events(seen: Run) -> Run:
+    """The same run of a scenario as the backend without BPF tells it."""
+    counts = {name: seen.sample.events[name] for name in plan.TOLD}
+    made = dataclasses.replace(seen.sample, events=counts, decisions={})
+    return dataclasses.replace(seen, sample=made, records=by_events(seen.records))
 
 
 def migration_counts(calls: int, succeeded: int, failed: int) -> MigrationCounts:

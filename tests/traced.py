@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rmapwatch.kernels.facts import KernelFacts
-from rmapwatch.probes import catalogue, source
+from rmapwatch.probes import catalogue, events, ring, source
 from rmapwatch.probes.ftrace import formats, pages, plan
 from rmapwatch.probes.ftrace.buffers import Kind, Merger, reader
-from rmapwatch.probes.ftrace.counting import WalkEnd
 from rmapwatch.probes.ftrace.follow import Follower, kernel
 from rmapwatch.probes.ftrace.instance import Hits, profile
 from rmapwatch.probes.ftrace.plan import Side
+from rmapwatch.probes.ftrace.tape import Tape
 from rmapwatch.probes.resolve import Candidate
 from rmapwatch.probes.state import Block
 
@@ -91,13 +92,13 @@ class Followed:
     def __init__(self, recorded: Recorded, which: str, found: Iterable[tuple[int, bytes]]) -> None:
         candidates = recorded.candidates(which)
         self.probes = [c.point.name for c in candidates]
-        self.walks: list[tuple[WalkEnd, bool]] = []
+        tape = Tape(1 << 20, ["walk"])
         layout = source.layout(self.probes)
         symbols = [c.source.symbol for c in candidates]
         self.follower = Follower(
             layout,
             kernel(recorded.facts, recorded.told["addresses"], symbols),
-            lambda walk, bailed: self.walks.append((walk, bailed)),
+            tape,
         )
         self.kinds: dict[str, Kind] = {}
         for number, candidate in enumerate(candidates):
@@ -111,11 +112,20 @@ class Followed:
         for cpu, page in found:
             self.merger.add(cpu, page)
         self.merger.handle(1 << 62)
+        self.walks = taken(tape)["walk"]
         self.block = Block(layout, "cpu_state", tuple(self.follower.words))
 
     def account(self, probe: str) -> dict[str, int]:
         block = self.block.inner("accounts", self.probes.index(probe))
         return {name: block[name] for name in ("entries", "exits", "stale", "unmatched")}
+
+
+def taken(tape: Tape) -> dict[str, np.ndarray]:
+    """What a tape holds, by type of event, in the order of the tape."""
+    slots = tape.take()
+    assert {len(slot) for slot in slots} <= {events.STRIDE}
+    none = {name: np.empty(0, ring.dtype(name)) for name in events.EVENTS}
+    return none | ring.decode(np.frombuffer(b"".join(slots), np.uint8).reshape(-1, events.STRIDE))
 
 
 def with_page_lost(found: Pages, lost: int) -> Pages:

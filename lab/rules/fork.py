@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...model.scenarios import chains_copied
-from .row import Agreement, Run, equal, none_of, untold
+from ...probes.events import NOT_KNOWN
+from .row import Agreement, Run, equal, none_of, unless, untold
 
 LINKED = ("anon", "written")
 """Kinds of VMA that have an anon_vma: their page tables are copied (vma_needs_copy())."""
@@ -17,6 +18,12 @@ LINKED = ("anon", "written")
 NOT_IN_CHILDREN = ("left",)
 EMPTY_IN_CHILDREN = ("wiped",)
 _ENOMEM = -12
+_UNTOLD = {
+    "vmas": "a fork failed",
+    "links": "the length of chains is not seen",
+    "pages": "more CPUs than are summed at a fork",
+}
+"""Why a fork does not tell this."""
 
 
 def fork_dup(run: Run) -> Iterator[Agreement]:
@@ -46,7 +53,7 @@ def _born(forks: npt.NDArray[np.void], ledger: Mapping[str, Any]) -> Iterator[Ag
     ):
         more, fewer = int(full[name][0]), int(bare[name][0])
         if more < 0 or fewer < 0:
-            yield untold(what, unit, "more CPUs than are summed at a fork")
+            yield untold(what, unit, _UNTOLD[name])
         else:
             yield equal(what, unit, predicted, more - fewer)
 
@@ -70,7 +77,9 @@ def _generations(run: Run) -> Iterator[Agreement]:
         told = {int(fork["child"]): int(fork["longest"]) for fork in forks}
         right = sum(told.get(pid) == links for pid, links in zip(children, chains, strict=True))
         rule = f"chains copied while earlier generations {how}: {_told(chains)}"
-        yield equal(rule, "forks", len(children), right)
+        unseen = all(told.get(pid) == NOT_KNOWN for pid in children)
+        row = equal(rule, "forks", len(children), right)
+        yield from unless(_UNTOLD["links"] if unseen and children else "", [row])
     everyone = len(ledger["alive"]) + 1
     mapped = sum(count == everyone for count in ledger["mappings"])
     rule = f"pages that {everyone} generations map, by /proc/kpagecount"

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ...probes import rmap
+from ...probes.events import NOT_KNOWN
 from ...probes.sample import KsmCounts
-from .row import Agreement, Run, equal, op, untold
+from .row import UNSEEN_ENTRIES, Agreement, Run, entered, equal, op, summed, untold
 
 
 def ksm_merge(run: Run) -> Iterator[Agreement]:
@@ -92,9 +93,9 @@ def ksm_stall(run: Run) -> Iterator[Agreement]:
         rule = f"VMAs of use to the walk to {name}"
         yield equal(rule, "VMAs", places, int(walks["vmas"].sum()))
         rule = f"VMAs that the walk to {name} looks at"
-        yield equal(rule, "VMAs", looks, int(walks["looked_at"].sum()))
+        yield summed(rule, "VMAs", looks, walks["looked_at"], "what walks look at is not seen")
         rule = f"mappings that the walk to {name} finds"
-        yield equal(rule, "mappings", places, int(walks["ptes"].sum()))
+        yield summed(rule, "mappings", places, walks["ptes"], UNSEEN_ENTRIES)
 
 
 def ksm_fork(run: Run) -> Iterator[Agreement]:
@@ -111,11 +112,10 @@ def ksm_fork(run: Run) -> Iterator[Agreement]:
         moves = ledger[when]
         moved = sum(not move["errno"] for move in moves)
         yield equal(f"{when} children: pages moved", "pages", ledger["pages"], moved)
-        for name, frame, entered in (("migrate", "before", mapped), ("restore", "after", restored)):
+        for name, frame, vmas in (("migrate", "before", mapped), ("restore", "after", restored)):
             walks = _walks(run, name, [move[frame] for move in moves])
-            found = int(((walks["vmas"] == entered) & (walks["ptes"] == mapped)).sum())
-            rule = f"{when} children: walks to {name} that enter {entered} VMAs, find {mapped}"
-            yield equal(rule, "walks", len(moves), found)
+            rule = f"{when} children: walks to {name} that enter {vmas} VMAs, find {mapped}"
+            yield entered(rule, walks, len(moves), vmas, mapped)
     if run.sample.ksm is not None:
         yield from conserved(run.sample.ksm)
 
@@ -128,9 +128,7 @@ def ksm_swap(run: Run) -> Iterator[Agreement]:
     pages, others = ledger["pages"], ledger["processes"] - 1
     mappings = pages * ledger["processes"]
     yield equal("mappings swapped out", "mappings", mappings, ledger["swapped"])
-    unmapped = _unmapped(run, ledger)
-    rule = "walks that unmap a KSM page from all its processes"
-    yield equal(rule, "walks", pages, unmapped)
+    yield _unmapped(run, ledger)
     copied = counts.swapins["copied"]
     yield equal("pages copied on swap-in", "pages", pages * others, copied)
     yield from vmstat(run, "ksm_swpin_copy", "pages copied on swap-in", copied)
@@ -146,7 +144,10 @@ def _same(pages: int, observed: int) -> Agreement:
     return Agreement(rule, "pages", pages, observed, others >= 0 if observed else None, explained)
 
 
-def _unmapped(run: Run, ledger: Mapping[str, Any]) -> int:
-    walks = run.records["walk"]
+def _unmapped(run: Run, ledger: Mapping[str, Any]) -> Agreement:
+    rule, walks = "walks that unmap a KSM page from all its processes", run.records["walk"]
     ours = walks[(walks["kind"] == rmap.KINDS.index("ksm")) & (walks["op"] == op("unmap"))]
-    return int((ours["ptes"] == ledger["processes"]).sum())
+    if (ours["ptes"] == NOT_KNOWN).any():
+        return untold(rule, "walks", UNSEEN_ENTRIES, len(ours))
+    whole = int((ours["ptes"] == ledger["processes"]).sum())
+    return equal(rule, "walks", ledger["pages"], whole)

@@ -15,7 +15,7 @@ from ...model import injected
 from ...model import memory_failure as model
 from ...probes import memory_failure as probes
 from ...probes.readout import page_types, results
-from .row import Agreement, Run, equal, op, untold
+from .row import Agreement, Run, entered, equal, op, untold
 
 _SIGNALS = {
     "BUS_MCEERR_AR": model.Signal.SIGBUS_AR,
@@ -149,6 +149,5 @@ def _mappings(run: Run, moved: list[Mapping[str, Any]]) -> Iterator[Agreement]:
     walks, processes = run.records["walk"], run.ledger["processes"]
     restored = walks[walks["op"] == op("restore")]
     ours = restored[np.isin(restored["pfn"], [move["after"] for move in moved])]
-    whole = int(((ours["vmas"] == processes) & (ours["ptes"] == processes)).sum())
     rule = "a restore walk enters the VMA of each process and restores its mapping"
-    yield equal(rule, "walks", len(moved), whole)
+    yield entered(rule, ours, len(moved), processes, processes)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ...model import fork_storm, migration
 from ...probes import events, rmap
-from .row import Agreement, Run, equal, none_of, op, untold
+from .row import Agreement, Run, entered, equal, none_of, op, untold
 
 Walks = npt.NDArray[np.void]
 
@@ -64,19 +64,18 @@ def _walked(run: Run, kind: migration.Kind) -> Iterator[Agreement]:
     """Yield: one walk unmaps each frame, one restores it at its new place, and what they enter."""
     name, moves = kind.value, run.ledger[kind.value]["moves"]
     processes = run.ledger["processes"]
-    entered = migration.move(run.semantics, kind, processes)
+    model = migration.move(run.semantics, kind, processes)
     unmapped, restored = _of(run, "migrate"), _of(run, "restore")
     unmapped = unmapped[np.isin(unmapped["pfn"], [move["before"] for move in moves])]
     pairs = {(move["before"], move["after"]) for move in moves}
     here = [(int(walk["old_pfn"]), int(walk["pfn"])) in pairs for walk in restored]
     restored = restored[np.array(here, bool)]
     for what, walks, vmas in (
-        ("unmap", unmapped, entered.migrate),
-        ("restore", restored, entered.restore),
+        ("unmap", unmapped, model.migrate),
+        ("restore", restored, model.restore),
     ):
         rule = f"{name}: walks to {what} that enter {vmas} VMAs and find {processes} mappings"
-        right = (walks["vmas"] == vmas) & (walks["ptes"] == processes)
-        yield equal(rule, "walks", len(moves), int(right.sum()))
+        yield entered(rule, walks, len(moves), vmas, processes)
         yield equal(f"{name}: walks to {what} one of its frames", "walks", len(moves), len(walks))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ...kernels.facts import KernelFacts
 from ...kernels.semantics import Semantics, fold
 from ...probes import rmap
+from ...probes.events import NOT_KNOWN
 from ...probes.sample import Sample
 
 Records = Mapping[str, npt.NDArray[np.void]]
@@ -76,6 +77,40 @@ def none_of(rule: str, unit: str, observed: int, exercised: bool) -> Agreement:
 def untold(rule: str, unit: str, why: str, count: int = 0) -> Agreement:
     """Return the row of a rule that cannot be held here, and why; `count` of what that explains."""
     return Agreement(rule, unit, None, None, None, ((why, count),))
+
+
+def unless(why: str, rows: Iterable[Agreement]) -> Iterator[Agreement]:
+    """Yield the rows; where there is a reason why they cannot be held here, that, of each."""
+    for row in rows:
+        yield untold(row.rule, row.unit, why) if why else row
+
+
+UNSEEN_ENTRIES = "page-table entries are not seen"
+
+
+def entered(
+    rule: str, walks: npt.NDArray[np.void], number: int, vmas: int, mappings: int
+) -> Agreement:
+    """
+    Return the row of so many walks that enter these VMAs and find these mappings.
+
+    Where they would be as many only if those that tell no mappings found them, nobody knows.
+    """
+    entering, unseen = walks["vmas"] == vmas, walks["ptes"] == NOT_KNOWN
+    row = equal(rule, "walks", number, int((entering & (walks["ptes"] == mappings)).sum()))
+    may = int((entering & unseen).sum())
+    if may and row.observed is not None and row.observed + may == number:
+        return untold(rule, "walks", UNSEEN_ENTRIES, may)
+    return row
+
+
+def summed(
+    rule: str, unit: str, predicted: int, told: npt.NDArray[np.int32], unseen: str
+) -> Agreement:
+    """Return the row of a sum of what walks tell; ``unseen``: why one of them may not."""
+    if (told == NOT_KNOWN).any():
+        return untold(rule, unit, unseen)
+    return equal(rule, unit, predicted, int(told.sum()))
 
 
 def op(name: str) -> int:

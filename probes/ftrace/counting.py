@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from .. import state
+from .tape import Tape, Told
 
 SECTIONS = (*state.SECTIONS, "check", "swapin")
 """What a thread can be inside of; the last two are calls that have an entry here alone."""
@@ -29,8 +30,9 @@ FAILED = (1 << 64) - 4095
 class Call:
     """
     A call under way. ``number``: its op, caller, cell or a number of its own. ``known``: which of
-    these it is; otherwise it is given up at its end. ``walk``: of a reference check, the end of its
-    walk. ``waited``: a walk has waited for a lock.
+    these it is; otherwise it is given up at its end. ``told``: what its event will tell, as far as
+    that has been seen. ``walk``: of a reference check, the walk that it made. ``waited``: a walk
+    has waited for a lock.
     """
 
     probe: int
@@ -38,6 +40,7 @@ class Call:
     number: int = 0
     given: Given = field(default_factory=dict)
     vmas: int = 0
+    told: dict[str, int] = field(default_factory=dict)
     walk: WalkEnd | None = None
     waited: bool = False
     known: bool = True
@@ -46,24 +49,15 @@ class Call:
 @dataclass(frozen=True, slots=True)
 class WalkEnd:
     """
-    A walk that is over. ``cpu``: at its end. ``batch``: number of the batch that its thread was
-    inside of, 0 outside. ``vmas``: None where not all of them are watched. ``waited``: for a lock.
+    A walk that was over at ``end``. ``vmas``: None where not all of them are watched. ``common``:
+    what is told of every event, as it was then; None where nobody wants it.
     """
 
     kind: int
-    op: int
-    tid: int
-    cpu: int
-    batch: int
-    begin: int
+    call: Call
     end: int
     vmas: int | None
-    given: Given
-    waited: bool = False
-
-
-Told = Callable[[WalkEnd, bool], None]
-"""Takes a walk that is over, and whether it gave up on a lock that somebody held."""
+    common: Told | None
 
 
 @dataclass(frozen=True)
@@ -73,18 +67,23 @@ class Kernel:
 
     ``ops``: by address of a walk's callback the number of its op, and by mask of the callback's
     argument those of others. ``lists``: `enum lru_list` to places in `reclaim.LISTS`.
-    ``swapbacked``: the mask of that page flag. ``evicts``: it has MGLRU. ``locks``: where the lock
-    lies in a struct anon_vma, and in the struct inode of a file, in bytes. ``ksmd``: its thread,
-    None where nobody knows it. ``steps``: a bit per op whose VMAs are all watched.
+    ``swapbacked`` and ``head``: the masks of these page flags. ``page_size``: of a struct page, 0
+    where nobody knows. ``evicts``: it has MGLRU. ``locks``: where the lock lies in a struct
+    anon_vma, in a struct address_space, and in the struct inode of a file, in bytes. ``ksmd``: its
+    thread, None where nobody knows it. ``steps``: a bit per op whose VMAs are all watched.
+    ``victims``: who may be told of a memory failure is watched.
     """
 
     ops: Mapping[int, tuple[int, tuple[tuple[int, int], ...]]]
     lists: Mapping[int, int]
     swapbacked: int
+    head: int
+    page_size: int
     evicts: bool
-    locks: tuple[int, int]
+    locks: tuple[int, int, int]
     ksmd: int | None
     steps: int
+    victims: bool
 
     def op(self, callback: int, argument: int, unknown: int) -> int:
         """Return the number of the op of a walk; `unknown` where no callback is known as such."""
@@ -113,14 +112,14 @@ class Counting:
     next event happened.
     """
 
-    def __init__(self, layout: state.Layout, kernel: Kernel, told: Told) -> None:
-        """Count by `layout`; `told` is told of each walk that is over."""
-        self._layout, self._kernel, self._told = layout, kernel, told
+    def __init__(self, layout: state.Layout, kernel: Kernel, tape: Tape) -> None:
+        """Count by `layout`; what `tape` wants is told on it as it ends."""
+        self._layout, self._kernel, self._tape = layout, kernel, tape
         self.words = [0] * layout.words("cpu_state")
         self.open: dict[str, dict[int, Call]] = {section: {} for section in SECTIONS}
         self.doubtful: Counter[int] = Counter()
         self.cpu = 0
-        self._met: set[int] = set()
+        self._met: dict[int, int] = {}
         self._places: dict[tuple[str, int, str], int] = {}
 
     def forget(self) -> None:
@@ -172,6 +171,24 @@ class Counting:
         self._add(member, index, **{counted: 1, f"{within}ns": ns})
         self.words[self._at(member, index, f"{within}ns_slots") + duration_slot(ns)] += 1
 
+    # Events
+
+    def _tell(self, event: str, time: int, tid: int, **told: int | bytes) -> None:
+        """Tell what a thread did that is over at `time`, where somebody wants to know."""
+        if event in self._tape.wanted:
+            self._tape.add(event, {**self._common(time, tid), **told})
+
+    def _common(self, time: int, tid: int) -> Told:
+        """Return what is told of every event of a thread."""
+        batch = self.open["batch"].get(tid)
+        return {
+            "time": time,
+            "tid": tid,
+            "tgid": self._process_of(tid),
+            "cpu": self.cpu,
+            "batch": batch.number if batch else 0,
+        }
+
     # Sections
 
     def _begins(self, section: str, probe: int, tid: int, call: Call) -> None:
@@ -194,16 +211,27 @@ class Counting:
 
     def _gives_up(self, section: str, tid: int) -> None:
         call = self.open[section].pop(tid, None)
-        if call is not None:
-            self._account(call.probe, "stale")
+        if call is None:
+            return
+        self._account(call.probe, "stale")
+        if call.walk is not None and call.walk.common is not None:
+            self._tape.lose("walk")  # nobody will tell whether it gave up
 
     def _meets(self, tid: int, section: str = "") -> None:
         """
-        Note that a thread is inside of nothing but what is known: by an event of it, or since it
-        was born just now. That it waits says nothing, it may do so inside a walk.
+        Note that a thread is inside of nothing but what is known: an event of it was seen. That it
+        waits says nothing, it may do so inside a walk.
         """
         if section != "wait":
-            self._met.add(tid)
+            self._met.setdefault(tid, 0)
+
+    def _is_born(self, tid: int, process: int) -> None:
+        """Note that a thread begins, which is inside of nothing, and whose it is; 0: unknown."""
+        self._met[tid] = process
+
+    def _process_of(self, tid: int) -> int:
+        """Return the process of a thread that was born since the last loss; 0 of others."""
+        return self._met.get(tid, 0)
 
     def _is_met(self, tid: int) -> bool:
         """

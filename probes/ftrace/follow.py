@@ -41,6 +41,7 @@ _NUMBERED = {
 """The constants of the handlers' calls."""
 
 _LOCKS = (("anon_vma", "rwsem"), ("address_space", "i_mmap_rwsem"), ("inode", "i_data"))
+_VICTIMS = next(p for p in memory_failure.POINTS if p.name == "memory_failure_victim").sources
 
 
 def kernel(
@@ -54,6 +55,8 @@ def kernel(
 
     ``attached``: the functions that are watched. ``ksmd``: the thread of that name.
     """
+    attached = set(attached)
+    bits, page = facts.enums.get("pageflags", {}), facts.structs.get("page")
     ttu, numbers = facts.enums.get("ttu_flags", {}), facts.enums.get("lru_list", {})
     ops = {
         addresses[callback]: (number, _masks(op, ttu))
@@ -65,11 +68,14 @@ def kernel(
     return Kernel(
         ops=ops,
         lists={numbers[f"LRU_{n.upper()}"]: at for at, n in enumerate(reclaim.LISTS) if numbers},
-        swapbacked=1 << facts.enums.get("pageflags", {}).get("PG_swapbacked", 0),
+        swapbacked=1 << bits.get("PG_swapbacked", 0),
+        head=1 << bits.get("PG_head", 63),
+        page_size=page.size if page else 0,
         evicts="evict_folios" in facts.functions,
-        locks=(anon_vma, mapping + data),
+        locks=(anon_vma, mapping, mapping + data),
         ksmd=ksmd,
         steps=steps_watched(attached, facts),
+        victims=any(source.symbol in attached for source in _VICTIMS),
     )
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from ...kernels.changes import DEFINED
 from .. import fork
+from ..events import NOT_KNOWN
 from .counting import FAILED, Call, Counting, Given
 
 _SHARES = DEFINED["CLONE_VM"].value
 _ERRORS = {-DEFINED[name].value: place for place, name in enumerate(fork.ERRORS[:-1])}
 _COPY_PROCESS, _DUP_MMAP = map(fork.STEPS.index, ("copy_process", "dup_mmap"))
+_ANON_VMA_FORK = fork.STEPS.index("anon_vma_fork")
 _CLONE = fork.FAILING.index("anon_vma_clone")
 _BY_FORK, _BY_OTHERS = map(fork.CLONERS.index, ("fork", "other"))
 
@@ -24,26 +26,41 @@ class Fork(Counting):
     """What copies a process's memory."""
 
     def _fork_enter(self, probe: int, number: int, time: int, tid: int, given: Given) -> None:
-        self._begins("fork", probe, tid, Call(probe, time, given=given))
+        told = {"anon_vma_ns": 0, "copy_ns": 0, "linked": 0}
+        self._begins("fork", probe, tid, Call(probe, time, given=given, told=told))
 
     def _fork_exit(self, probe: int, number: int, time: int, tid: int, given: Given) -> None:
         call = self._ends("fork", probe, tid)
-        if given["ret"] < FAILED:
-            self._meets(given["child"])
+        failed = given["ret"] >= FAILED
+        process = 0 if failed else given.get("process", 0)
+        if not failed:
+            self._is_born(given["child"], process)
         if call is None or call.given["flags"] & _SHARES:
             return
-        self._timed("forks", _COPY_PROCESS, "calls", time - call.begin)
-        if given["ret"] >= FAILED:
-            self._failed(_COPY_PROCESS, given["ret"] - (1 << 64))
-        elif given["mm"]:
-            self._born(given)
+        ns, returned = time - call.begin, given["ret"] - (1 << 64) if failed else 0
+        self._timed("forks", _COPY_PROCESS, "calls", ns)
+        self._failed(_COPY_PROCESS, returned)
+        vmas, pages = (NOT_KNOWN, NOT_KNOWN) if failed or not given["mm"] else self._born(given)
+        born = {"child": process, "vmas": vmas, "pages": pages, "returned": returned}
+        chains = {"links": NOT_KNOWN, "longest": NOT_KNOWN}
+        self._tell("fork", time, tid, ns=ns, **born, **call.told, **chains)
 
-    def _born(self, given: Given) -> None:
-        self._count("fork_vmas", by=given["vmas"])
+    def _born(self, given: Given) -> tuple[int, int]:
+        """Count the VMAs and pages that a child is born with, and return both."""
+        vmas, pages = given["vmas"], NOT_KNOWN
+        self._count("fork_vmas", by=vmas)
         if COUNTERS[0] in given:
-            self._count("fork_pages", by=sum(given[name] for name in COUNTERS))
+            pages = sum(given[name] for name in COUNTERS)
+            self._count("fork_pages", by=pages)
         else:
             self._count("fork_unsummed")
+        return vmas, pages
+
+    def _learns(self, tid: int, name: str, value: int) -> None:
+        """Add to what the fork of a thread learns, where it is inside of one."""
+        fork = self.open["fork"].get(tid)
+        if fork is not None:
+            fork.told[name] += value
 
     def _failed(self, step: int, returned: int) -> None:
         if returned:
@@ -64,7 +81,9 @@ class Fork(Counting):
     def _vma_exit(self, probe: int, step: int, time: int, tid: int, given: Given) -> None:
         call = self._ends("vma", probe, tid)
         if call is not None:
-            self._step_ends(step, time - call.begin, given["ret"])
+            ns = time - call.begin
+            self._step_ends(step, ns, given["ret"])
+            self._learns(tid, "anon_vma_ns" if step == _ANON_VMA_FORK else "copy_ns", ns)
 
     def _step_ends(self, step: int, ns: int, returned: int) -> None:
         self._timed("forks", step, "calls", ns)
@@ -80,3 +99,5 @@ class Fork(Counting):
         if call is not None:
             self._timed("clones", call.number, "calls", time - call.begin)
             self._failed(_CLONE, given["ret"])
+            if call.number == _BY_FORK and not given["ret"]:
+                self._learns(tid, "linked", 1)

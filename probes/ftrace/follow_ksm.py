@@ -8,20 +8,24 @@ from __future__ import annotations
 
 from ...kernels.changes import DEFINED
 from .. import ksm, state
-from .counting import FAILED, Call, Counting, Given, Kernel, Told
+from ..events import ALL_ONES
+from . import walks
+from .counting import FAILED, Call, Counting, Given, Kernel
+from .tape import Tape
 
 _STABLE = DEFINED["STABLE_FLAG"].value
 _SHARED, _SHARING, _FAILED, _REMOVED = map(
     ksm.PAGES.index, ("shared", "sharing", "failed", "removed")
 )
+_COPIED, _SCANNED = map(ksm.WHAT.index, ("copied", "scanned"))
 
 
 class Ksm(Counting):
     """What mm/ksm.c does."""
 
-    def __init__(self, layout: state.Layout, kernel: Kernel, told: Told) -> None:
+    def __init__(self, layout: state.Layout, kernel: Kernel, tape: Tape) -> None:
         """As `Counting`."""
-        super().__init__(layout, kernel, told)
+        super().__init__(layout, kernel, tape)
         self._pass_began: int | None = None
 
     def forget(self) -> None:
@@ -36,16 +40,24 @@ class Ksm(Counting):
 
     def _ksm_scan_end(self, probe: int, number: int, time: int, tid: int, given: Given) -> None:
         if self._pass_began is not None and tid == self._kernel.ksmd:
-            self._timed("ksm_scan", 0, "calls", time - self._pass_began)
+            ns = time - self._pass_began
+            self._timed("ksm_scan", 0, "calls", ns)
+            self._tell("ksm", time, tid, pfn=ALL_ONES, ns=ns, what=_SCANNED)
             self._pass_began = None
+
+    def _page(self, what: int, time: int, tid: int, pfn: int = ALL_ONES) -> None:
+        """Count what happened to a page, and tell it."""
+        self._count("ksm_pages", what)
+        self._tell("ksm", time, tid, pfn=pfn, ns=0, what=what)
 
     def _ksm_merge(self, probe: int, number: int, time: int, tid: int, given: Given) -> None:
         self._account(probe, "exits")
         if given["ret"]:
-            self._count("ksm_pages", _FAILED)
+            self._page(_FAILED, time, tid)
 
     def _ksm_append(self, probe: int, number: int, time: int, tid: int, given: Given) -> None:
-        self._count("ksm_pages", _SHARING if given["items"] else _SHARED)
+        what = _SHARING if given["items"] else _SHARED
+        self._page(what, time, tid, given.get("pfn", ALL_ONES))
 
     def _ksm_remove_enter(self, probe: int, number: int, time: int, tid: int, given: Given) -> None:
         stable = bool(given["address"] & _STABLE)
@@ -54,7 +66,7 @@ class Ksm(Counting):
     def _ksm_remove_exit(self, probe: int, number: int, time: int, tid: int, given: Given) -> None:
         call = self._ends("remove", probe, tid)
         if call is not None and call.number:
-            self._count("ksm_pages", _REMOVED)
+            self._page(_REMOVED, time, tid)
 
     def _ksm_remove_node(self, probe: int, number: int, time: int, tid: int, given: Given) -> None:
         """Count a page that is gone; whose removal found that out is counted at its end."""
@@ -70,6 +82,9 @@ class Ksm(Counting):
         if call is not None:
             outcome = _swapin(given["ret"], call.given["folio"])
             self._count("ksm_swapins", ksm.SWAPINS.index(outcome))
+            if outcome == "copied":
+                pfn = walks.pfn(self._kernel, call.given["folio"], call.given)
+                self._tell("ksm", time, tid, pfn=pfn, ns=0, what=_COPIED)
 
 
 def _swapin(returned: int, folio: int) -> str:

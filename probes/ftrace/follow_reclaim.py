@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from ...kernels.changes import DEFINED
 from .. import reclaim, state
-from .counting import Call, Counting, Given, Kernel, Told
+from .counting import Call, Counting, Given, Kernel
+from .tape import Tape
 
 _PROACTIVE = DEFINED["MEMCG_RECLAIM_PROACTIVE"].value
 _KDAMOND, _KDAMOND_MASK = int.from_bytes(b"kdamond", "little"), (1 << 56) - 1
@@ -18,9 +19,9 @@ _UNASKED_FOR = (reclaim.CALLERS.index("pages"), reclaim.CALLERS.index("clean"))
 class Reclaim(Counting):
     """What mm/vmscan.c does."""
 
-    def __init__(self, layout: state.Layout, kernel: Kernel, told: Told) -> None:
+    def __init__(self, layout: state.Layout, kernel: Kernel, tape: Tape) -> None:
         """As `Counting`."""
-        super().__init__(layout, kernel, told)
+        super().__init__(layout, kernel, tape)
         self._batches = 0
         self._known: set[int] = set()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .. import rmap, state
+from . import walks
 from .counting import Call, Counting, Given, WalkEnd, count_slot
 
 _REFERENCE = next(number for number, op in enumerate(rmap.OPS) if op.name == "reference")
@@ -34,14 +35,18 @@ class Rmap(Counting):
         if vmas is not None:
             self._add("walks", cell, vmas=vmas)
             self.words[self._at("walks", cell, "vmas_slots") + count_slot(vmas)] += 1
-        batch = self.open["batch"].get(tid)
-        where = (self.cpu, batch.number if batch else 0)
-        end = WalkEnd(kind, op, tid, *where, call.begin, time, vmas, call.given, call.waited)
+        common = self._common(time, tid) if "walk" in self._tape.wanted else None
+        end = WalkEnd(kind, call, time, vmas, common)
         check = self.open["check"].get(tid)
         if op == _REFERENCE and check is not None:
             check.walk = end  # whether it gave up is what the check returns
         else:
-            self._told(end, False)
+            self._tell_walk(end, gave_up=False)
+
+    def _tell_walk(self, walk: WalkEnd, gave_up: bool) -> None:
+        if walk.common is not None:
+            told = walks.of_walk(self._kernel, walk, gave_up)
+            self._tape.add("walk", {**walk.common, **told})
 
     def _reference_enter(self, probe: int, number: int, time: int, tid: int, given: Given) -> None:
         self._begins("check", probe, tid, Call(probe, time, given=given))
@@ -54,7 +59,11 @@ class Rmap(Counting):
         lru = state.LRUS.index("anon" if call.given["flags"] & self._kernel.swapbacked else "file")
         cell = (asked_by * len(state.LRUS) + lru) * len(state.RESULTS)
         self._count("references", cell + (0 if result < 0 else min(result, 2) + 1))
-        if call.walk is not None:
-            if result < 0:
-                self._add("walks", call.walk.kind * len(rmap.OPS) + _REFERENCE, bailouts=1)
-            self._told(call.walk, result < 0)
+        walk = call.walk
+        if walk is not None:
+            cell = walk.kind * len(rmap.OPS) + _REFERENCE
+            self._add("walks", cell, bailouts=int(result < 0))
+            self._tell_walk(walk, gave_up=result < 0)
+        if "reference" in self._tape.wanted:
+            told = walks.of_check(self._kernel, call, result)
+            self._tape.add("reference", {**self._common(time, tid), **told})

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from ...errors import NothingAttachedError
 from ...kernels.facts import KernelFacts
-from .. import catalogue, rmap
+from .. import catalogue, events, rmap
 from ..resolve import Candidate, Unavailable, resolve
 from ..source import offset_of
 from ..spec import ProbePoint
@@ -89,6 +89,10 @@ CARRIED: Mapping[str, tuple[Value, ...]] = {
     "reference_enter": (
         Value("flags", "+{FOLIO_FLAGS}({folio})"),
         Value("is_locked", "{is_locked}", "s32"),
+        _told("folio", "{folio}"),
+        _told("large_pages", "+{LARGE_NR_PAGES}({folio})", "u32"),
+        _told("index", "+{FOLIO_INDEX}({folio})"),
+        _told("pages_at", "@vmemmap_base"),
     ),
     "reference_exit": (Value("ret", "$retval", "s32"),),
     "reclaim_enter": (
@@ -109,31 +113,43 @@ CARRIED: Mapping[str, tuple[Value, ...]] = {
     "ksm_scan": (),
     "ksm_scan_end": (),
     "ksm_merge": (Value("ret", "$retval", "s32"),),
-    "ksm_append": (Value("items", "+{NODE_ITEMS}({node})"),),
+    "ksm_append": (
+        Value("items", "+{NODE_ITEMS}({node})"),
+        _told("pfn", "+{NODE_PFN}({node})"),
+    ),
     "ksm_remove_enter": (Value("address", "+{ITEM_ADDRESS}({item})"),),
     "ksm_remove_exit": (),
     "ksm_remove_node": (Value("length", "+{NODE_LENGTH}({node})", "s32"),),
-    "ksm_swapin_enter": (Value("folio", "{folio}"),),
+    "ksm_swapin_enter": (Value("folio", "{folio}"), _told("pages_at", "@vmemmap_base")),
     "ksm_swapin": (Value("ret", "$retval"),),
-    "failure_enter": (),
+    "failure_enter": (_told("pfn", "{pfn}"), _told("flags", "{flags}", "u32")),
     "failure_exit": (Value("ret", "$retval", "s32"),),
     "action": (Value("type", "{type}", "u32"), Value("result", "{result}", "u32")),
     "collect_enter": (),
     "collect_exit": (),
-    "mceerr": (Value("code", "{code}", "s32"),),
-    "migrate_enter": (Value("reason", "{reason}", "u32"),),
-    "migrate_exit": (),
+    "victim": (),
+    "mceerr": (
+        Value("code", "{code}", "s32"),
+        _told("address", "{address}"),
+        _told("lsb", "{lsb}", "u16"),
+        _told("task", "{task}"),
+        _told("target", "+{TASK_TGID}({task})", "s32"),
+    ),
+    "migrate_enter": (Value("reason", "{reason}", "u32"), _told("mode", "{mode}", "u32")),
+    "migrate_exit": (_told("ret", "$retval", "s32"),),
     "migrate_report": (),
     "wait_enter": (
         Value("lock", "{lock}"),
         Value("root", "{ROOT_BESIDE_LOCK}({lock})"),
         Value("host", "{HOST_BESIDE_LOCK}({lock})"),
+        _told("comm", "$comm", "string"),
     ),
     "wait_exit": (Value("ret", "$retval"),),
     "fork_enter": (Value("flags", "+{CLONE_ARGS_FLAGS}({clone_args})"),),
     "fork_exit": (
         Value("ret", "$retval"),
         Value("child", "+{TASK_PID}($retval)", "s32"),
+        _told("process", "+{TASK_TGID}($retval)", "s32"),
         Value("mm", "+{TASK_MM}($retval)"),
         Value("vmas", "+{MM_MAP_COUNT}(+{TASK_MM}($retval))", "s32"),
         *_counters(),
@@ -160,7 +176,6 @@ ENTERED_FOR_ITS_EXIT = {
 
 NOT_SEEN: Mapping[str, str] = {
     "reclaim_unmap": "the decision that it tells of is seen in the folio's flags afterwards",
-    "memory_failure_victim": "it is told by recordings, and here these hold walks alone",
     "cow_move": "what becomes of a write is not seen",
     **dict.fromkeys(rmap.LOOKS, "an event per VMA that a walk looks at would fill every buffer"),
 }
@@ -168,12 +183,16 @@ NOT_SEEN: Mapping[str, str] = {
 
 LOST: Mapping[str, str] = {
     "walk_exit": "page-table entries are not seen",
-    "reference_exit": "decisions are not seen",
-    "batch_exit": "a batch's own account is not seen",
+    "reference_exit": "flags and decisions are not seen",
+    "batch_exit": "a batch's own account is not seen, and recordings tell of none",
     "clone_exit": "the length of chains is not seen",
-    "cow_exit": "the page table is not seen: neither whose page it is nor what becomes of it",
+    "cow_exit": "the page table is not seen: neither whose page it is nor what becomes of it, and"
+    " recordings tell of none",
 }
 """By handler of a call's end, what it would have to read from memory."""
+
+TOLD = tuple(event for event in events.EVENTS if event not in ("batch", "cow"))
+"""The types of event that recordings hold: of the others all that matters lies in memory."""
 
 STEPS = "not by ftrace, unless every VMA is asked for (--steps)"
 

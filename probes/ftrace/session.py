@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ from .buffers import Kind, Merger, reader
 from .follow import Follower, kernel
 from .instance import Hits, Instance
 from .plan import Side
-from .walks import Tape
+from .tape import Tape
 
 if TYPE_CHECKING:
     from ..ring import Batch
@@ -30,7 +31,7 @@ NAME = "ftrace"
 
 _DRAIN_S = 0.05
 _PAUSE_S = 0.002
-_WALKS_KEPT = 1 << 17
+_EVENTS_KEPT = 1 << 17
 _OF_KSMD = ("ksm_scan", "ksm_scan_end")
 
 
@@ -45,7 +46,7 @@ def start(request: Request) -> Session:
     instance = Instance(facts, plan.buffer_kb(request.ring_pages, os.cpu_count() or 1))
     try:
         instance.attach(*_seen_from_here(*plan.resolve_all(request.probes, facts)))
-        return Session(facts, instance, "walk" in request.events)
+        return Session(facts, instance, request.events)
     except BaseException:
         instance.close()
         raise
@@ -66,26 +67,27 @@ def _seen_from_here(
 class Session:
     """Events that are recorded for as long as this object, or its process, lives."""
 
-    def __init__(self, facts: KernelFacts, instance: Instance, told: bool) -> None:
-        """Count what `instance` records; ``told``: keep each walk, too."""
+    def __init__(self, facts: KernelFacts, instance: Instance, told: Sequence[str]) -> None:
+        """Count what `instance` records; ``told``: the types of event that are kept, too."""
         self.facts, self.backend = facts, NAME
         self.attached = tuple(instance.rows)
         self.unavailable: Mapping[str, str] = instance.unavailable
         self._instance = instance
+        self._lock, self._closing = threading.Lock(), threading.Event()
         self._probes = [row.probe for row in self.attached]
         self._layout = source.layout(self._probes)
-        self._tape = Tape(facts, _WALKS_KEPT, told)
+        self._tape = Tape(_EVENTS_KEPT)
+        self.want_events(told)
         symbols = [row.symbol for row in self.attached]
         addresses = read.addresses(catalogue.WANTED.functions)
         known = kernel(facts, addresses, symbols, read.kernel_thread(ksm.THREAD))
         self._watched = decode.Watched(known.steps, 0, set(self._probes), at_exit=False)
-        self._follower = Follower(self._layout, known, self._tape.told)
+        self._follower = Follower(self._layout, known, self._tape)
         self._kinds = dict(self._all_kinds())
         by_number = {kind.number: kind for kind in self._kinds.values()}
         self._merger = Merger(instance.shape, by_number, self._follower)
         self._since: Mapping[str, Hits] = {}
-        self._received = 0
-        self._lock, self._closing = threading.Lock(), threading.Event()
+        self._received: Counter[str] = Counter()
         self._drain()
         self._follower.meet_anew()  # what was seen before all events were there is not enough
         self._drainer = threading.Thread(target=self._drain_on, daemon=True)
@@ -112,7 +114,7 @@ class Session:
         return self
 
     def drain(self) -> tuple[int, Batch]:
-        """Return the seq of the first walk that nobody has taken, and all of them as slots."""
+        """Return the seq of the first event that nobody has taken, and all of them as slots."""
         import numpy as np
 
         self._drain()
@@ -122,13 +124,13 @@ class Session:
         return first, np.frombuffer(b"".join(slots), np.uint8).reshape(-1, STRIDE).copy()
 
     def want_events(self, names: Sequence[str]) -> None:
-        """Have walks kept from now on, or none."""
+        """Have events of these types kept from now on, and no others."""
         with self._lock:
-            self._tape.wanted = "walk" in names
+            self._tape.wanted = frozenset(names)
 
     def received(self, event: str, count: int) -> None:
         """Note that `count` more events of a type were taken."""
-        self._received += count
+        self._received[event] += count
 
     def restart(self) -> None:
         """
@@ -141,7 +143,7 @@ class Session:
             self._follower.reset()
             self._merger.gaps = 0
             self._tape.reset()
-            self._received = 0
+            self._received.clear()
             for kind in self._kinds.values():
                 kind.seen = 0
 
@@ -234,4 +236,8 @@ class Session:
         return alive, len(tids) - alive
 
     def _events(self) -> dict[str, EventCounts]:
-        return {"walk": EventCounts(self._tape.produced, self._tape.lost, self._received)}
+        produced, lost = self._tape.produced, self._tape.lost
+        return {
+            name: EventCounts(produced[name], lost[name], self._received[name])
+            for name in plan.TOLD
+        }

@@ -1,119 +1,16 @@
-"""Walks that were followed by events, as records of the event table. Pure."""
+"""What is told of a walk, and of the folio that it or a check is about, by their entry. Pure."""
 
 from __future__ import annotations
 
-import struct
-from collections import deque
 from collections.abc import Mapping
 
-from ...kernels.facts import KernelFacts
 from .. import events, rmap
-from .counting import Given, WalkEnd
+from .counting import Call, Given, Kernel, WalkEnd
+from .tape import Told
 
-_FIELDS = {"u64": "Q", "s64": "q", "u32": "I", "s32": "i", "u16": "H", "u8": "B"}
-_SLOT = struct.Struct(
-    "<Q"
-    + "".join(
-        f"{member.count}s" if member.ctype == "char" else _FIELDS[member.ctype]
-        for member in events.fields("walk")
-    )
-)
-_NAMES = tuple(member.name for member in events.fields("walk"))
 _TAGS = 3
-
-
-class Tape:
-    """Walks in the order in which they ended, as slots of the ring, until somebody takes them."""
-
-    def __init__(self, facts: KernelFacts, most: int, wanted: bool) -> None:
-        """Keep `most` walks at once; those beyond are lost, and counted."""
-        self._most, self.wanted = most, wanted
-        self._page_size = facts.structs["page"].size
-        self._head = 1 << facts.enums.get("pageflags", {}).get("PG_head", 63)
-        self._slots: deque[bytes] = deque()
-        self.produced = self.lost = self.seq = 0
-
-    def told(self, walk: WalkEnd, bailed: bool) -> None:
-        """Keep a walk that is over, where somebody wants it."""
-        if not self.wanted:
-            return
-        self.produced += 1
-        if len(self._slots) >= self._most:
-            self.lost += 1
-            return
-        values = {
-            **self._of_call(walk, bailed),
-            **self._of_folio(walk.kind, walk.given),
-            "old_pfn": self._restored_from(walk),
-        }
-        slot = _SLOT.pack(self.seq, *(values[name] for name in _NAMES))
-        self._slots.append(slot.ljust(events.STRIDE, b"\0"))
-        self.seq += 1
-
-    def take(self) -> list[bytes]:
-        """Return the slots that nobody has taken, and keep them no longer."""
-        taken = list(self._slots)
-        for _ in taken:
-            self._slots.popleft()
-        return taken
-
-    def reset(self) -> None:
-        """Count from zero; what nobody has taken is thrown away."""
-        self._slots.clear()
-        self.produced = self.lost = 0
-
-    def _of_call(self, walk: WalkEnd, bailed: bool) -> Mapping[str, int | bytes]:
-        given = walk.given
-        flags = events.WALK_BAILED if bailed else 0
-        flags |= events.WALK_LOCKED if given.get("locked") else 0
-        flags |= events.WALK_FILTERED if given.get("filter") else 0
-        flags |= events.WALK_WAITED if walk.waited else 0
-        return {
-            "time": walk.end,
-            "tid": walk.tid,
-            "tgid": 0,
-            "cpu": walk.cpu,
-            "type": events.type_number("walk"),
-            "reserved": 0,
-            "batch": walk.batch,
-            "ns": walk.end - walk.begin,
-            "vmas": events.NOT_KNOWN if walk.vmas is None else walk.vmas,
-            "looked_at": events.NOT_KNOWN,
-            "ptes": events.NOT_KNOWN,
-            "mapper": 0,
-            "mapcount_after": events.NOT_KNOWN,
-            "op": walk.op,
-            "kind": walk.kind,
-            "flags": flags,
-            "comm": given.get("comm", 0).to_bytes(16, "little"),
-        }
-
-    def _restored_from(self, walk: WalkEnd) -> int:
-        """Return the frame that mappings are restored of; the folio's own if it did not move."""
-        if rmap.OPS[walk.op].name != "restore":
-            return events.ALL_ONES
-        return self._pfn(walk.given.get("restored_from", walk.given["arg"]), walk.given)
-
-    def _pfn(self, page: int, given: Given) -> int:
-        base = given.get("pages_at")
-        return events.ALL_ONES if base is None or not page else (page - base) // self._page_size
-
-    def _of_folio(self, kind: int, given: Given) -> Mapping[str, int]:
-        folio = given["folio"]
-        if not folio:
-            return _NO_FOLIO | {"index": given.get("given_index", 0)}
-        large = bool(given["flags"] & self._head)
-        mapping = given["mapping"] & ~_TAGS
-        anon = rmap.KINDS[kind] == "anon"
-        return {
-            "pfn": self._pfn(folio, given),
-            "index": given["index"],
-            "map": mapping,
-            "root": given["root"] if anon and mapping else mapping,
-            "mapcount_before": _mapcount(given, large),
-            "nr_pages": given.get("large_pages", 0) if large else 1,
-        }
-
+_RESTORE = next(number for number, op in enumerate(rmap.OPS) if op.name == "restore")
+_ANON = rmap.KINDS.index("anon")
 
 _NO_FOLIO = {
     "pfn": events.ALL_ONES,
@@ -124,6 +21,85 @@ _NO_FOLIO = {
 }
 
 
-def _mapcount(given: Given, large: bool) -> int:
-    count = given.get("large_count") if large else given["count"]
+def of_walk(kernel: Kernel, walk: WalkEnd, gave_up: bool) -> Told:
+    """Return what is told of a walk; ``gave_up``: on a lock that somebody held."""
+    call, given = walk.call, walk.call.given
+    flags = events.WALK_BAILED if gave_up else 0
+    flags |= events.WALK_LOCKED if given.get("locked") else 0
+    flags |= events.WALK_FILTERED if given.get("filter") else 0
+    flags |= events.WALK_WAITED if call.waited else 0
+    return {
+        **_of_folio(kernel, walk.kind, given),
+        "ns": walk.end - call.begin,
+        "old_pfn": _restored_from(kernel, call.number, given),
+        "vmas": events.NOT_KNOWN if walk.vmas is None else walk.vmas,
+        "looked_at": events.NOT_KNOWN,
+        "ptes": events.NOT_KNOWN,
+        "mapper": 0,
+        "mapcount_after": events.NOT_KNOWN,
+        "op": call.number,
+        "kind": walk.kind,
+        "flags": flags,
+        "comm": comm(given),
+    }
+
+
+def of_check(kernel: Kernel, call: Call, result: int) -> Told:
+    """Return what is told of a reference check; its flags at the end are not seen."""
+    given = call.given
+    return {
+        "walk": call.walk.end if call.walk else 0,
+        "pfn": pfn(kernel, given.get("folio", 0), given),
+        "index": given.get("index", 0),
+        "vm_flags": events.ALL_ONES,
+        "page_flags": events.ALL_ONES,
+        "result": result,
+        "nr_pages": nr_pages(kernel, given),
+        "is_locked": int(bool(given["is_locked"])),
+        "decision": events.UNSEEN,
+    }
+
+
+def comm(given: Given) -> bytes:
+    """Return the name of the thread."""
+    return given.get("comm", 0).to_bytes(16, "little")
+
+
+def pfn(kernel: Kernel, page: int, given: Given) -> int:
+    """Return the frame of a struct page, or of a folio's first one; all ones where unknown."""
+    base = given.get("pages_at")
+    if base is None or not page or not kernel.page_size:
+        return events.ALL_ONES
+    return (page - base) // kernel.page_size
+
+
+def nr_pages(kernel: Kernel, given: Given) -> int:
+    """Return the base pages of the folio; 0 for a large one where no field holds their number."""
+    return given.get("large_pages", 0) if given["flags"] & kernel.head else 1
+
+
+def _restored_from(kernel: Kernel, op: int, given: Given) -> int:
+    """Return the frame that mappings are restored of; the folio's own if it did not move."""
+    if op != _RESTORE:
+        return events.ALL_ONES
+    return pfn(kernel, given.get("restored_from", given["arg"]), given)
+
+
+def _of_folio(kernel: Kernel, kind: int, given: Given) -> Mapping[str, int]:
+    folio = given["folio"]
+    if not folio:
+        return _NO_FOLIO | {"index": given.get("given_index", 0)}
+    mapping = given["mapping"] & ~_TAGS
+    return {
+        "pfn": pfn(kernel, folio, given),
+        "index": given["index"],
+        "map": mapping,
+        "root": given["root"] if kind == _ANON and mapping else mapping,
+        "mapcount_before": _mapcount(kernel, given),
+        "nr_pages": nr_pages(kernel, given),
+    }
+
+
+def _mapcount(kernel: Kernel, given: Given) -> int:
+    count = given.get("large_count") if given["flags"] & kernel.head else given["count"]
     return events.NOT_KNOWN if count is None else count + 1

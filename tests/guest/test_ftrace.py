@@ -1,16 +1,19 @@
 """The backend without BPF, held against the one with it."""
 
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 from rmapwatch.lab.both import Pair, quiet
 from rmapwatch.lab.comparison import Window, compare
 from rmapwatch.probes import catalogue
+from rmapwatch.probes.consumer import Consumer
 from rmapwatch.probes.ftrace import plan, session, tracefs
 from rmapwatch.probes.ftrace.instance import Instance
 from rmapwatch.probes.sample import Sample
 from rmapwatch.probes.session import Request
+from rmapwatch.recordings.recorder import Memory
 
 STORM = ("--children", "7", "--pages", "101", "--rounds", "2")
 EVERY_VMA = Request(probes=catalogue.names(steps=True))
@@ -64,6 +67,47 @@ def test_both_backends_count_the_same(attached, by_events, storm_program) -> Non
     assert counted["VMAs entered,", "unmap", "anon"] > 100
 
 
+ALIKE = {
+    "walk": ("tid", "op", "kind", "pfn", "index", "vmas", "nr_pages", "flags", "comm"),
+    "reference": ("tid", "pfn", "index", "result", "nr_pages", "is_locked"),
+    "fork": ("tid", "child", "vmas", "linked", "returned"),
+    "lock_wait": ("tid", "lock", "mode", "during", "comm"),
+}
+"""Fields of which both backends must tell the same, by type of event."""
+
+
+def told_of(memory: Memory, event: str) -> Counter[tuple]:
+    """How often each of the values of these fields was told."""
+    return Counter(map(tuple, memory.records()[event][list(ALIKE[event])].tolist()))
+
+
+def test_both_backends_tell_the_same_events(attached, by_events, storm_program) -> None:
+    """One by one, where neither missed a call; no backend tells what the other does not see."""
+    pair, memories = Pair(attached, by_events), (Memory(), Memory())
+    consumers = [Consumer(*each) for each in zip((attached, by_events), memories, strict=True)]
+    by_events.want_events(plan.TOLD)
+    before, theirs_before = pair.barrier()
+    for consumer, memory in zip(consumers, memories, strict=True):
+        consumer.drain()
+        memory.take()
+    subprocess.run([storm_program, *STORM], stdout=subprocess.DEVNULL, check=True)
+    after, theirs_after = pair.barrier()
+    for consumer in consumers:
+        consumer.drain()
+    missed = compare(Window(before, after), Window(theirs_before, theirs_after)).missed
+    lost = {name: each.lost - before.events[name].lost for name, each in after.events.items()}
+    assert missed["ftrace"] == {}
+    assert {counts.lost for counts in theirs_after.events.values()} == {0}
+    for event in ALIKE:
+        ours, theirs = (told_of(memory, event) for memory in memories)
+        print(f"{event}: {ours.total()} by bcc, {theirs.total()} by ftrace")
+        if not (missed["bcc"] or lost[event]):
+            assert theirs == ours, event
+        assert len(theirs - ours) <= sum(filter(None, missed["bcc"].values())) + lost[event], event
+    assert told_of(memories[1], "reference").total() > 700
+    assert told_of(memories[1], "fork").total() >= 7
+
+
 def test_full_buffers_are_counted_losses(attached, storm_program) -> None:
     """Nobody reads while the storm goes on: the calls missed are counted, and none is invented."""
     facts = tracefs.facts()
@@ -71,7 +115,7 @@ def test_full_buffers_are_counted_losses(attached, storm_program) -> None:
     instance.attach(*plan.resolve_all(("rmap_walk_anon", "reclaim_batch"), facts))
     before = quiet(attached)
     subprocess.run([storm_program, *STORM], stdout=subprocess.DEVNULL, check=True)
-    live = session.Session(facts, instance, told=False)
+    live = session.Session(facts, instance, told=())
     theirs, ours = quiet(live), quiet(attached)
     live.close()
     account = theirs.accounts["rmap_walk_anon"]

@@ -2,14 +2,17 @@
 
 from dataclasses import replace
 
+import numpy as np
 from rmapwatch.kernels.facts import KernelFacts
-from rmapwatch.probes import reclaim, rmap, source, state
+from rmapwatch.probes import events, reclaim, rmap, source, state
 from rmapwatch.probes.decode import Watched, counts
 from rmapwatch.probes.ftrace.buffers import Kind, Merger
-from rmapwatch.probes.ftrace.counting import WalkEnd, count_slot, duration_slot
+from rmapwatch.probes.ftrace.counting import count_slot, duration_slot
 from rmapwatch.probes.ftrace.follow import Follower, kernel
 from rmapwatch.probes.ftrace.pages import Layout
+from rmapwatch.probes.ftrace.tape import Tape
 from rmapwatch.probes.state import Block
+from traced import taken
 
 PROBES = ("walk", "check", "kswapd", "memcg", "pages", "evict", "batch", "isolate")
 REFERENCE, UNMAP = 0xFF00, 0xFF08
@@ -25,12 +28,10 @@ class World:
 
     def __init__(self, facts: KernelFacts = FACTS, steps: int = 0) -> None:
         addresses = {"folio_referenced_one": REFERENCE, "try_to_unmap_one": UNMAP}
-        self.walks: list[tuple[WalkEnd, bool]] = []
         self.layout = source.layout(PROBES)
         known = replace(kernel(facts, addresses, []), steps=steps)
-        self.follower = Follower(
-            self.layout, known, lambda walk, bailed: self.walks.append((walk, bailed))
-        )
+        self.tape = Tape(1000, ["walk"])
+        self.follower = Follower(self.layout, known, self.tape)
 
     def at(self, time: int, call: str, constant: str = "", tid: int = 7, **given: int) -> None:
         probes = {"walk": 0, "reference": 1, "shrink": 4, "batch": 6, "reported": 7, "step": 0}
@@ -42,8 +43,12 @@ class World:
         self.follower.handler(call, constant, probe)(time, tid, given)
 
     def walk(self, begin: int, end: int, one: int = UNMAP, arg: int = 0, tid: int = 7) -> None:
-        self.at(begin, "walk_enter", "KIND_ANON", tid, folio=1, one=one, arg=arg)
+        self.at(begin, "walk_enter", "KIND_ANON", tid, folio=0, one=one, arg=arg)
         self.at(end, "walk_exit", "KIND_ANON", tid)
+
+    def walks(self) -> np.ndarray:
+        """The walks that were told since this was asked the last time."""
+        return taken(self.tape)["walk"]
 
     @property
     def told(self) -> dict:
@@ -71,21 +76,21 @@ def test_a_walk_is_told_by_its_callback_and_argument() -> None:
 
 def test_threads_are_told_apart() -> None:
     world = World()
-    world.at(1, "walk_enter", "KIND_ANON", 7, folio=1, one=UNMAP, arg=0)
-    world.at(2, "walk_enter", "KIND_ANON", 8, folio=1, one=UNMAP, arg=0)
+    world.at(1, "walk_enter", "KIND_ANON", 7, folio=0, one=UNMAP, arg=0)
+    world.at(2, "walk_enter", "KIND_ANON", 8, folio=0, one=UNMAP, arg=0)
     world.at(5, "walk_exit", "KIND_ANON", 7)
     world.at(12, "walk_exit", "KIND_ANON", 8)
-    assert [(walk.tid, walk.end - walk.begin) for walk, _ in world.walks] == [(7, 4), (8, 10)]
+    assert world.walks()[["tid", "ns"]].tolist() == [(7, 4), (8, 10)]
 
 
 def test_steps_are_of_the_walk_that_is_open() -> None:
     world = World(steps=1 << 1)
     world.at(1, "step")
-    world.at(2, "walk_enter", "KIND_ANON", folio=1, one=UNMAP, arg=0)
+    world.at(2, "walk_enter", "KIND_ANON", folio=0, one=UNMAP, arg=0)
     for time in range(3, 20):
         world.at(time, "step")
     world.at(30, "walk_exit", "KIND_ANON")
-    assert world.walks[0][0].vmas == 17
+    assert world.walks()["vmas"].tolist() == [17]
     assert world.told["stray_steps"] == 1
 
 
@@ -94,9 +99,9 @@ def test_a_check_that_gave_up_bails_its_walk_out() -> None:
     for result in (-1, 0, 1, 5):
         world.at(1, "reference_enter", flags=8, is_locked=1)
         world.walk(2, 3, one=REFERENCE)
-        assert len(world.walks) == max(0, {-1: 0, 0: 1, 1: 2, 5: 3}[result])
+        assert len(world.walks()) == 0
         world.at(4, "reference_exit", ret=result)
-    assert [bailed for _, bailed in world.walks] == [True, False, False, False]
+        assert world.walks()["flags"].tolist() == [events.WALK_BAILED if result < 0 else 0]
     assert world.told["walks"]["reference", "anon"].bailouts == 1
     told = {key: n for key, n in world.told["references"].items() if n}
     assert told == {("shrink_list", "anon", result): 1 for result in state.RESULTS}
@@ -105,7 +110,7 @@ def test_a_check_that_gave_up_bails_its_walk_out() -> None:
 def test_an_exit_that_is_missing_is_stale_and_one_without_entry_unmatched() -> None:
     world = World()
     world.at(1, "walk_exit", "KIND_ANON")
-    world.at(2, "walk_enter", "KIND_ANON", folio=1, one=UNMAP, arg=0)
+    world.at(2, "walk_enter", "KIND_ANON", folio=0, one=UNMAP, arg=0)
     world.walk(5, 6)
     assert world.account(0) == {"entries": 2, "exits": 1, "stale": 1, "unmatched": 1}
     assert world.told["walks"]["unmap", "anon"].ns == 1
@@ -170,7 +175,7 @@ def test_events_in_a_gap_belong_to_no_call() -> None:
     merger = Merger(Layout(8, 16, 4096), {}, world.follower)
     enter = Kind(1, lambda page, at: {}, world.follower.handler("walk_enter", "KIND_ANON", 0))
     leave = Kind(2, lambda page, at: {}, world.follower.handler("walk_exit", "KIND_ANON", 0))
-    given = {"folio": 1, "one": UNMAP, "arg": 0}
+    given = {"folio": 0, "one": UNMAP, "arg": 0}
 
     def happen(*moments: tuple[int, Kind, int]) -> None:
         from rmapwatch.probes.ftrace.buffers import Event, Gap
@@ -181,7 +186,7 @@ def test_events_in_a_gap_belong_to_no_call() -> None:
 
     happen((5, enter, 7), (12, enter, 8), (14, leave, 8), (15, enter, 9), (25, leave, 7),
            (26, leave, 9), (30, enter, 7), (32, leave, 7))  # fmt: skip
-    assert [(walk.begin, walk.end) for walk, _ in world.walks] == [(30, 32)]
+    assert world.walks()[["time", "ns"]].tolist() == [(32, 2)]
     assert world.account(0) == {"entries": 4, "exits": 1, "stale": 3, "unmatched": 3}
 
 

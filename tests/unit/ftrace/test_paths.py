@@ -3,63 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from rmapwatch.kernels.facts import KernelFacts, Struct
-from rmapwatch.probes import catalogue, ksm, readout, source
-from rmapwatch.probes.decode import Watched
-from rmapwatch.probes.ftrace.follow import Follower, kernel
-from rmapwatch.probes.state import Block
-
-KSMD = 42
-UNMAP = 0xFF08
-ERROR = (1 << 64) - 12
-FACTS = KernelFacts("6.1-test", "", "x86_64", structs={
-    "anon_vma": Struct(96, {"root": 0, "rwsem": 8}),
-    "address_space": Struct(200, {"host": 0, "i_mmap_rwsem": 64}),
-    "inode": Struct(600, {"i_data": 100}),
-}, enums={
-    "mf_action_page_type": {"MF_MSG_KERNEL": 0, "MF_MSG_SLAB": 1, "MF_MSG_DIRTY_LRU": 13},
-    "migrate_reason": {"MR_COMPACTION": 0, "MR_SYSCALL": 3},
-})  # fmt: skip
-PROBES = catalogue.names(steps=True)
-POINT = {
-    "walk": "rmap_walk_anon", "ksm_remove_node": "ksm_remove_node", "ksm_remove": "ksm_remove",
-    "ksm_swapin": "ksm_swapin", "failure": "memory_failure", "collect": "collect_procs",
-    "migrate": "migrate_pages", "wait": "lock_read", "fork": "copy_process", "mmap": "dup_mmap",
-    "vma": "anon_vma_fork", "clone": "anon_vma_clone", "cow": "cow", "ksm_merge": "ksm_merge",
-}  # fmt: skip
-
-
-class World:
-    """Events at will; the time goes on by 10 ns each."""
-
-    def __init__(self) -> None:
-        self.layout = source.layout(PROBES)
-        known = kernel(FACTS, {"try_to_unmap_one": UNMAP}, [], KSMD)
-        self.follower = Follower(self.layout, known, lambda *_: None)
-        self.time = 0
-
-    def at(self, call: str, constant: str = "", tid: int = 7, **given: int) -> None:
-        self.time += 10
-        point = POINT.get(call.removesuffix("_enter").removesuffix("_exit"), "cow_move")
-        if constant == "MODE_WRITE":
-            point = "lock_write"
-        self.follower.handler(call, constant, PROBES.index(point))(self.time, tid, given)
-
-    def walk_begins(self) -> None:
-        self.at("walk_enter", "KIND_ANON", folio=1, one=UNMAP, arg=0)
-
-    @property
-    def block(self) -> Block:
-        return Block(self.layout, "cpu_state", tuple(self.follower.words))
-
-    @property
-    def told(self) -> dict:
-        return readout.counts(self.block, Watched(0, 0, PROBES, at_exit=False), FACTS)
-
-    def account(self, point: str) -> dict[str, int]:
-        block = self.block.inner("accounts", PROBES.index(point))
-        counts = {name: block[name] for name in ("entries", "exits", "stale", "unmatched")}
-        return {name: count for name, count in counts.items() if count}
+from followed import ERROR, HOLDER, KSMD, World, anon_vma, mapping
+from rmapwatch.probes import ksm
+from rmapwatch.probes.events import WALK_WAITED
 
 
 @pytest.fixture
@@ -129,17 +75,17 @@ def test_what_a_swap_in_makes_of_a_page(world: World) -> None:
 
 
 def test_memory_failures(world: World) -> None:
-    world.at("failure_enter", "HANDLER_MEMORY_FAILURE")
+    world.at("failure_enter", "HANDLER_MEMORY_FAILURE", pfn=4711, flags=1)
     world.at("collect_enter")
     world.at("collect_exit")
     world.at("action", type=13, result=3)
     world.at("failure_exit", ret=-16)
-    world.at("failure_enter", "HANDLER_SOFT_OFFLINE")
+    world.at("failure_enter", "HANDLER_SOFT_OFFLINE", pfn=4711, flags=0)
     world.at("failure_exit", ret=0)
     world.at("action", type=32, result=0)
     world.at("action", type=0, result=4)
     for code in (4, 5, 5, 1):
-        world.at("mceerr", code=code)
+        world.at("mceerr", code=code, address=0, lsb=12)
     told = world.told["failures"]
     calls = {name: (counts.calls, counts.ns) for name, counts in told.handled.items()}
     assert calls == {
@@ -151,29 +97,16 @@ def test_memory_failures(world: World) -> None:
 
 
 def test_migrations_by_their_reason(world: World) -> None:
-    world.at("migrate_enter", reason=3)
+    world.at("migrate_enter", reason=3, mode=2)
     world.at("migrate_report", reason=3, succeeded=101, failed=7, split=1)
-    world.at("migrate_exit")
-    world.at("migrate_enter", reason=99)
-    world.at("migrate_exit")
+    world.at("migrate_exit", ret=0)
+    world.at("migrate_enter", reason=99, mode=0)
+    world.at("migrate_exit", ret=0)
     told = world.told["migrations"]
     syscall = told["syscall"]
     assert (syscall.calls, syscall.ns, syscall.ns_slots[5]) == (1, 20, 1)
     assert (syscall.succeeded, syscall.failed, syscall.split) == (101, 7, 1)
     assert told["compaction"].calls == told["compaction"].succeeded == 0
-
-
-HOLDER = 0xFFFF888801000000
-
-
-def anon_vma(**told: int) -> dict[str, int]:
-    """What lies around the lock of a root anon_vma."""
-    return {"lock": HOLDER + 8, "root": HOLDER, "host": 0} | told
-
-
-def mapping(**told: int) -> dict[str, int]:
-    """What lies around a file's i_mmap_rwsem."""
-    return {"lock": HOLDER + 164, "root": 1, "host": HOLDER} | told
 
 
 def waits(world: World) -> dict:
@@ -196,8 +129,6 @@ def test_waits_are_told_by_what_lies_around_the_lock(world: World) -> None:
 
 
 def test_a_wait_inside_of_a_walk(world: World) -> None:
-    walks = []
-    world.follower._told = lambda walk, bailed: walks.append(walk)
     world.walk_begins()
     world.at("wait_enter", "MODE_READ", **anon_vma())
     world.at("wait_exit", "MODE_READ", ret=ERROR)
@@ -205,7 +136,7 @@ def test_a_wait_inside_of_a_walk(world: World) -> None:
     world.walk_begins()
     world.at("walk_exit", "KIND_ANON")
     assert waits(world) == {("anon_vma", "read", "walk"): 1}
-    assert [walk.waited for walk in walks] == [True, False]
+    assert world.events("walk")["flags"].tolist() == [WALK_WAITED, 0]
 
 
 def test_a_wait_that_may_be_inside_of_a_walk_is_given_up(world: World) -> None:

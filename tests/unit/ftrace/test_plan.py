@@ -1,11 +1,13 @@
 """What would be written to tracefs, and what would not and why: a function of the facts."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
 from rmapwatch.kernels.facts import KernelFacts
 from rmapwatch.probes import catalogue
-from rmapwatch.probes.ftrace import clean, plan
+from rmapwatch.probes.ftrace import clean, follow, plan
+from rmapwatch.probes.ftrace.counting import Kernel
 from rmapwatch.probes.ftrace.follow import Follower
 from rmapwatch.probes.resolve import Candidate, Unavailable
 
@@ -71,6 +73,52 @@ def test_what_is_lost_is_said(kernel_facts: KernelFacts) -> None:
     refused = choice("cow_move", kernel_facts)
     assert isinstance(refused, Unavailable)
     assert "what becomes of a write is not seen" in refused.reason
+
+
+@pytest.mark.parametrize(
+    ("probe", "carried"),
+    [
+        ("reference_check", "folio index large_pages pages_at"),
+        ("ksm_append", "pfn"),
+        ("ksm_swapin", "pages_at"),
+        ("memory_failure", "pfn flags"),
+        ("soft_offline", "pfn flags"),
+        ("signal_forced", "address lsb"),
+        ("signal_sent", "address lsb task target"),
+        ("migrate_pages", "mode ret"),
+        ("lock_read", "comm"),
+        ("lock_write", "comm"),
+        ("copy_process", "process"),
+    ],
+)
+def test_what_recordings_tell_is_carried_on_every_kernel(
+    probe: str, carried: str, kernel_facts: KernelFacts
+) -> None:
+    found = choice(probe, kernel_facts)
+    assert isinstance(found, Candidate)
+    there = {name for side in plan.sides(found, kernel_facts, "PID") for name in side.carried}
+    assert set(carried.split()) <= there
+
+
+def test_who_may_be_told_of_a_failure_is_seen_where_that_is_a_function(
+    kernel_facts: KernelFacts,
+) -> None:
+    found = choice("memory_failure_victim", kernel_facts)
+    assert isinstance(found, Candidate)
+    assert kernel([found.source.symbol], kernel_facts).victims
+    gone = {n: f for n, f in kernel_facts.functions.items() if "add_to_kill" not in n}
+    inlined = replace(kernel_facts, functions=gone)
+    assert isinstance(choice("memory_failure_victim", inlined), Unavailable)
+    assert not kernel(gone, kernel_facts).victims
+
+
+def kernel(attached: Iterable[str], facts: KernelFacts) -> Kernel:
+    return follow.kernel(facts, {}, attached)
+
+
+def test_what_is_not_told_is_said(kernel_facts: KernelFacts) -> None:
+    for probe in ("reclaim_batch", "cow"):
+        assert "recordings tell of none" in choice(probe, kernel_facts).reason
 
 
 def test_what_lies_around_a_lock_is_where_the_kernel_has_it(kernel_facts: KernelFacts) -> None:

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from rmapwatch.probes import events
 from rmapwatch.probes.consumer import Consumer
 from rmapwatch.probes.ftrace import formats, plan, session
 from rmapwatch.probes.ftrace.buffers import Merger
@@ -51,7 +52,7 @@ def live(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
     series, which = request.param
     recorded = Recorded.of(series)
     monkeypatch.setattr(session.read, "addresses", lambda _: recorded.told["addresses"])
-    found = Session(recorded.facts, RecordedInstance(recorded, which), told=True)
+    found = Session(recorded.facts, RecordedInstance(recorded, which), plan.TOLD)
     found.lossy = which == "lossy"
     yield found
     found.close()
@@ -91,13 +92,20 @@ def test_each_walk_is_an_event_too(live: Session) -> None:
     consumer = Consumer(live, memory := Memory())
     taken = consumer.drain()
     sample = live.sample()
-    counts = sample.events["walk"]
-    assert counts.produced == counts.received == taken
-    assert counts.lost == 0
+    assert set(sample.events) == set(events.EVENTS) - {"batch", "cow"}
+    assert sum(counts.produced for counts in sample.events.values()) == taken
+    assert all(counts.produced == counts.received for counts in sample.events.values())
+    assert not any(counts.lost for counts in sample.events.values())
     told = memory.records()["walk"]
     held = sum(1 for call in live._follower.open["check"].values() if call.walk)
     assert len(told) + held == sum(walk.walks for walk in sample.walks.values())
-    assert told["seq"].tolist() == list(range(len(told)))
+    checks = memory.records()["reference"]
+    assert len(checks) == sum(sample.references.values()) > 0
+    seqs = np.concatenate([told["seq"], checks["seq"]])
+    assert np.sort(seqs).tolist() == list(range(taken))
+    named = checks[checks["walk"] != 0][["tid", "walk"]].tolist()
+    assert set(named) <= set(told[["tid", "time"]].tolist())
+    assert len(named) > 100 or live.lossy
     assert int(told["ns"].sum()) <= sum(walk.ns for walk in sample.walks.values())
     assert np.isin(told["nr_pages"], [0, 1, 512]).all()
     small = told[told["nr_pages"] == 1]
@@ -114,7 +122,7 @@ def test_from_zero(live: Session) -> None:
     for probe in PAIRED:
         account = sample.accounts[probe]
         assert account.entries == account.exits == 0
-    assert sample.events["walk"].produced == sample.events["walk"].received == 0
+    assert {(c.produced, c.lost, c.received) for c in sample.events.values()} == {(0, 0, 0)}
 
 
 def test_passes_of_ksmd_are_not_watched_where_nobody_sees_it(

@@ -2,9 +2,12 @@
 
 import numpy as np
 from rmapwatch.kernels.facts import KernelFacts, Struct
-from rmapwatch.probes import events, ring, rmap
-from rmapwatch.probes.ftrace.counting import WalkEnd
-from rmapwatch.probes.ftrace.walks import Tape
+from rmapwatch.probes import events, rmap
+from rmapwatch.probes.ftrace import walks
+from rmapwatch.probes.ftrace.counting import Call, WalkEnd
+from rmapwatch.probes.ftrace.follow import kernel
+from rmapwatch.probes.ftrace.tape import Tape
+from traced import taken
 
 FACTS = KernelFacts("6.1-test", "", "x86_64", structs={"page": Struct(64, {})},
                     enums={"pageflags": {"PG_head": 16}})  # fmt: skip
@@ -19,19 +22,18 @@ SMALL = {
 def told(
     kind: str, bailed: bool = False, vmas: int | None = None, op: int = 1, **given: int
 ) -> np.void:
-    tape = Tape(FACTS, 10, wanted=True)
-    walk = WalkEnd(rmap.KINDS.index(kind), op, 7, 1, 3, 1000, 1250, vmas, {**SMALL, **given})
-    tape.told(walk, bailed)
-    (slot,) = tape.take()
-    assert len(slot) == events.STRIDE
-    assert tape.take() == []
-    found: np.void = ring.decode(np.frombuffer(slot, np.uint8).reshape(1, -1))["walk"][0]
+    call = Call(0, 1000, op, {**SMALL, **given})
+    common = {"time": 1250, "tid": 7, "tgid": 5, "cpu": 1, "batch": 3}
+    end = WalkEnd(rmap.KINDS.index(kind), call, 1250, vmas, common)
+    tape = Tape(1, ["walk"])
+    tape.add("walk", {**common, **walks.of_walk(kernel(FACTS, {}, []), end, bailed)})
+    (found,) = taken(tape)["walk"]
     return found
 
 
 def test_a_walk_of_an_anonymous_page() -> None:
     walk = told("anon", vmas=5)
-    known = {"time": 1250, "ns": 250, "tid": 7, "cpu": 1, "batch": 3, "op": 1, "kind": 0,
+    known = {"time": 1250, "ns": 250, "tid": 7, "tgid": 5, "cpu": 1, "batch": 3, "op": 1, "kind": 0,
              "pfn": 4711, "index": 101, "map": 0xFFFF_8880_0000_1000, "mapcount_before": 5,
              "root": 0xFFFF_8880_0000_2000, "nr_pages": 1, "vmas": 5, "comm": b"storm",
              "flags": events.WALK_LOCKED}  # fmt: skip
@@ -71,13 +73,3 @@ def test_a_restore_walk_tells_the_frame_of_before() -> None:
     assert told("anon", op=restore, arg=BASE + 64 * 31)["old_pfn"] == 31
     assert told("anon", op=restore, arg=1, restored_from=BASE + 64 * 37)["old_pfn"] == 37
     assert told("anon", arg=BASE + 64 * 31)["old_pfn"] == events.ALL_ONES
-
-
-def test_what_nobody_takes_is_lost_by_the_number() -> None:
-    tape = Tape(FACTS, 2, wanted=True)
-    for _ in range(5):
-        tape.told(WalkEnd(0, 1, 7, 0, 0, 1, 2, None, SMALL), False)
-    assert (tape.produced, tape.lost, len(tape.take())) == (5, 3, 2)
-    tape.wanted = False
-    tape.told(WalkEnd(0, 1, 7, 0, 0, 1, 2, None, SMALL), False)
-    assert tape.produced == 5

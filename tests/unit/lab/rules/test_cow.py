@@ -89,6 +89,17 @@ def test_writes_as_they_should_be(kernel_facts: KernelFacts) -> None:
     assert {row.agrees for row in rules.cow_reuse(run(kernel_facts))} == {True}
 
 
+def test_where_no_writes_are_told(kernel_facts: KernelFacts) -> None:
+    """The kernel's own files, and the walks, are held all the same."""
+    rows = list(rules.cow_reuse(samples.run_by_events(run(kernel_facts))))
+    assert {row.agrees for row in rows} == {True, None}
+    untold = [row for row in rows if row.agrees is None]
+    assert {row.explained for row in untold} == {(("what becomes of a write is not seen", 0),)}
+    assert len(untold) == 5 * len(GROUPS) + 2
+    held = [row.rule for row in rows if row.agrees]
+    assert all("/proc/kpagecount" in rule or "walks to restore" in rule for rule in held)
+
+
 def test_the_predictions_are_those_of_the_kernel(kernel_facts: KernelFacts) -> None:
     moved = semantics_of(kernel_facts).cow is Cow.EXCLUSIVE
     told = {row.rule for row in rules.cow_reuse(run(kernel_facts))}

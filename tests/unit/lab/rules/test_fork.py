@@ -80,6 +80,21 @@ def test_pages_that_are_not_known(kernel_facts: KernelFacts) -> None:
     assert (pages.agrees, pages.observed) == (None, None)
 
 
+def test_chains_whose_length_is_not_seen(kernel_facts: KernelFacts) -> None:
+    rows = list(rules.fork_dup(samples.run_by_events(run(kernel_facts))))
+    assert [row.rule for row in rows if row.agrees is False] == []
+    untold = [row for row in rows if row.explained == (("the length of chains is not seen", 0),)]
+    assert len(untold) == 3
+    assert {row.agrees for row in untold} == {None}
+
+
+def test_one_chain_whose_end_is_not_seen_is_wrong(kernel_facts: KernelFacts) -> None:
+    (broken,) = wrong(
+        run(kernel_facts, forks=[*FORKS[:9], FORKS[9] | {"longest": -1}, *FORKS[10:]])
+    )
+    assert broken.startswith("chains copied while earlier generations are gone")
+
+
 def test_a_fork_that_was_not_seen(kernel_facts: KernelFacts) -> None:
     assert wrong(run(kernel_facts, forks=FORKS[1:])) == ["forks of the two children"]
     (broken,) = wrong(run(kernel_facts, forks=[*FORKS[:5], *FORKS[6:]]))

@@ -114,6 +114,23 @@ def test_what_a_stall_looks_at_on_each_kernel(kernel_facts: KernelFacts) -> None
     )
 
 
+def untold(rows: Iterable[Agreement]) -> dict[str, str]:
+    """By rule that cannot be held, why."""
+    rows = list(rows)
+    assert broken(rows) == []
+    return {row.rule: row.explained[0][0] for row in rows if row.agrees is None}
+
+
+def test_a_stall_of_which_nothing_is_seen_but_what_walks_enter(kernel_facts: KernelFacts) -> None:
+    made = walked(STALL, kernel_facts, ("migrate", 3, 7, 0, 7), ("restore", 5, 7, 0, 7))
+    assert untold(rules.ksm_stall(samples.run_by_events(made))) == {
+        "VMAs that the walk to migrate looks at": "what walks look at is not seen",
+        "mappings that the walk to migrate finds": "page-table entries are not seen",
+        "VMAs that the walk to restore looks at": "what walks look at is not seen",
+        "mappings that the walk to restore finds": "page-table entries are not seen",
+    }
+
+
 FORK = {
     "pages": 1,
     "copies": 2,
@@ -136,6 +153,14 @@ def test_walks_after_a_fork() -> None:
     assert broken(rules.ksm_fork(walked(FORK, facts, *wrong))) == [
         "seen children: walks to restore that enter 14 VMAs, find 8"
     ]
+
+
+def test_walks_after_a_fork_whose_entries_are_not_seen() -> None:
+    facts = KernelFacts("", "", "")
+    seen = samples.run_by_events(walked(FORK, facts, *FORKED))
+    assert set(untold(rules.ksm_fork(seen)).values()) == {"page-table entries are not seen"}
+    less = samples.run_by_events(walked(FORK, facts, *FORKED[:3], ("restore", 3, 8, -1, 8)))
+    assert len(broken(rules.ksm_fork(less))) == 1
 
 
 SWAP = {"pages": 4, "processes": 3, "swapped": 12}
@@ -163,3 +188,6 @@ def test_who_takes_a_copy(swapins: dict, walks: int, wrong: list) -> None:
     made = walked(SWAP, KernelFacts("", "", ""), *rows)
     made = dataclasses.replace(made, sample=dataclasses.replace(made.sample, ksm=counts))
     assert broken(rules.ksm_swap(made)) == wrong
+    unmapped = "walks that unmap a KSM page from all its processes"
+    unseen = {row.rule: row for row in rules.ksm_swap(samples.run_by_events(made))}
+    assert unseen[unmapped].explained == (("page-table entries are not seen", walks),)

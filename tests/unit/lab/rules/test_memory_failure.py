@@ -179,3 +179,11 @@ def test_pages_that_stay() -> None:
     broken = {row.rule for row in rules.soft_offline(made) if row.agrees is False}
     assert "pages moved" in broken
     assert "pages moved = growth of HardwareCorrupted" in broken
+
+
+def test_soft_offlines_whose_entries_are_not_seen() -> None:
+    rows = list(rules.soft_offline(samples.run_by_events(moved())))
+    (untold,) = (row for row in rows if row.agrees is not True)
+    assert untold.explained == (("page-table entries are not seen", 5),)
+    rows = rules.soft_offline(samples.run_by_events(moved(vmas=2)))
+    assert [row.rule for row in rows if row.agrees is False] == [untold.rule]

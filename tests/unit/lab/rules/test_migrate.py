@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from rmapwatch.kernels.facts import KernelFacts
 from rmapwatch.lab.rules.migrate import migrate, restored
-from rmapwatch.lab.rules.row import Agreement
+from rmapwatch.lab.rules.row import UNSEEN_ENTRIES, Agreement, Run
 from rmapwatch.probes import events, rmap
 from rmapwatch.probes.sample import MigrationCounts, Sample
-from samples import records, run, sample
+from samples import records, run, run_by_events, sample
 
 FACTS = Path(__file__).parents[3] / "data" / "facts"
 KERNEL = KernelFacts.from_json((FACTS / "6.1.json").read_text())
@@ -97,10 +97,14 @@ def seen() -> Sample:
     )
 
 
-def rules_of(told: dict[str, Any], rows: list[dict[str, int]]) -> list[Agreement]:
+def run_of(told: dict[str, Any], rows: list[dict[str, int]]) -> Run:
     calls = records("migration", [{"tid": TID, "time": 100_000, "ns": 100_000}])
     given = {"walk": records("walk", rows), "migration": calls, "kernel": KERNEL}
-    return list(migrate(run(told, sample=seen(), **given)))
+    return run(told, sample=seen(), **given)
+
+
+def rules_of(told: dict[str, Any], rows: list[dict[str, int]]) -> list[Agreement]:
+    return list(migrate(run_of(told, rows)))
 
 
 def broken(rules: list[Agreement]) -> list[str]:
@@ -115,6 +119,24 @@ def test_a_run_as_it_should_be() -> None:
     assert told["storm, parent: restore walks that enter 3 VMAs"] == 2
     assert told["storm, copies: restore walks that enter 1 VMAs"] == 4
     assert told["each frame is restored once before it is unmapped again"] == len(walks()) / 2
+
+
+def test_where_no_entries_are_seen() -> None:
+    """What walks enter is still held; only what would need their entries is not told."""
+    rules = list(migrate(run_by_events(run_of(ledger(), walks()))))
+    assert broken(rules) == []
+    untold = {rule.rule: rule.explained for rule in rules if rule.agrees is None}
+    assert set(untold) == {
+        f"{name}: walks to {what} that enter 3 VMAs and find 3 mappings"
+        for name in ("anon", "file", "ksm")
+        for what in ("unmap", "restore")
+    }
+    assert {why for ((why, _),) in untold.values()} == {UNSEEN_ENTRIES}
+    rows = walks()
+    rows[1]["vmas"] = 2
+    assert broken(list(migrate(run_by_events(run_of(ledger(), rows))))) == [
+        "anon: walks to restore that enter 3 VMAs and find 3 mappings"
+    ]
 
 
 def test_a_restore_walk_that_ends_early() -> None:

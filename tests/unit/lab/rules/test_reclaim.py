@@ -7,7 +7,7 @@ from rmapwatch.lab.rules.reclaim import file_stream, pageout, working_set
 from rmapwatch.lab.rules.row import op
 from rmapwatch.probes.events import UNSEEN
 from rmapwatch.probes.reclaim import CALLERS, DECISIONS
-from samples import KERNEL, records, run
+from samples import KERNEL, records, run, run_by_events
 
 KEEP, ACTIVATE, MLOCKED, RECLAIM, CLEAN = map(
     DECISIONS.index, ("keep", "activate", "activate_mlocked", "reclaim", "reclaim_clean")
@@ -70,6 +70,21 @@ def test_a_stream_with_one_thing_wrong(rows: list[dict], ledger: dict, wrong: in
     found = verdicts(file_stream, [*stream(), *rows], LEDGER | ledger)
     assert found[wrong] is False
     assert found.count(False) == 1
+
+
+@pytest.mark.parametrize(
+    ("rules", "ledger", "held"),
+    [(file_stream, LEDGER, 2), (working_set, "both", 1), (pageout, "paged out", 3)],
+)
+def test_where_no_decisions_are_told(rules, ledger: dict | str, held: int) -> None:
+    """What the workload counted itself is held all the same."""
+    ledgers = {"both": BOTH, "paged out": {"advised": ADVISED, "locked": LOCKED}}
+    whole = ledgers[ledger] if isinstance(ledger, str) else ledger
+    told = run_by_events(run(whole, changes=NEW, reference=records("reference", stream())))
+    rows = list(rules(told))
+    assert [row.agrees for row in rows if row.agrees is not None] == [True] * held
+    untold = {row.explained for row in rows if row.agrees is None}
+    assert untold == {(("decisions and batches are not seen", 0),)}
 
 
 def test_checks_that_decide_nothing_do_not_count() -> None:
