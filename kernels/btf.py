@@ -7,7 +7,7 @@ One pass finds the named types asked for; nothing else is decoded.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,21 +55,33 @@ class Btf:
         )
         self._words = memoryview(data[header + type_off : header + type_off + type_len]).cast("I")
         self._strings = data[header + str_off : header + str_off + str_len]
-        self._at = [0, *self._positions()]
-        self._by_kinds: dict[tuple[int, ...], dict[int, int]] = {}
+        self._at = [0]
+        self._functions: dict[int, int] = {}
+        self._structs: dict[int, int] = {}
+        self._enums: dict[int, int] = {}
+        self._index()
 
     @classmethod
     def of_kernel(cls, path: Path = VMLINUX) -> Btf:
         """Return the running kernel's BTF; raise OSError where it has none."""
         return cls(path.read_bytes())
 
-    def _positions(self) -> Iterator[int]:
-        words, at, end, tail = self._words, 0, len(self._words), _TAIL
+    def _index(self) -> None:
+        """Note where each type lies, and by place of its name the first of each sort."""
+        words, at, end, tail, found = self._words, 0, len(self._words), _TAIL, self._at
+        named = {
+            _FUNC: self._functions,
+            **dict.fromkeys((_STRUCT, _UNION), self._structs),
+            **dict.fromkeys((_ENUM, _ENUM64), self._enums),
+        }
         try:
             while at < end:
-                yield at
                 info = words[at + 1]
-                fixed, each = tail[info >> 24 & 0x1F]
+                kind = info >> 24 & 0x1F
+                fixed, each = tail[kind]
+                if kind in named:
+                    named[kind].setdefault(words[at], len(found))
+                found.append(at)
                 at += 3 + fixed + each * (info & 0xFFFF)
         except KeyError as unknown:
             raise BtfError(f"not BTF that is known here: kind {unknown}") from None
@@ -83,30 +95,20 @@ class Btf:
     def _name(self, type_id: int) -> str:
         return self._string(self._words[self._at[type_id]])
 
-    def _find(self, names: Iterable[str], kinds: tuple[int, ...]) -> dict[str, int]:
-        """Return name -> type id of the first type of one of `kinds` with that name, in order."""
+    def _find(self, names: Iterable[str], there: Mapping[int, int]) -> dict[str, int]:
+        """Return name -> type id of those of `names` that are there, in order of their ids."""
         wanted = {}
         for name in names:
             at = self._strings.find(b"\0" + name.encode() + b"\0")
             if at >= 0:
                 wanted[at + 1] = name
-        there = self._named(kinds)
         found = {name: there[at] for at, name in wanted.items() if at in there}
         return dict(sorted(found.items(), key=lambda item: item[1]))
-
-    def _named(self, kinds: tuple[int, ...]) -> dict[int, int]:
-        """Return place of the name -> type id of the first such type of one of `kinds`; kept."""
-        if kinds not in self._by_kinds:
-            words, found = self._words, self._by_kinds.setdefault(kinds, {})
-            for type_id, at in enumerate(self._at):
-                if type_id and words[at + 1] >> 24 & 0x1F in kinds:
-                    found.setdefault(words[at], type_id)
-        return self._by_kinds[kinds]
 
     def functions(self, names: Iterable[str]) -> dict[str, Prototype]:
         """Return the prototypes of those of `names` that BTF knows."""
         found = {}
-        for name, type_id in self._find(names, (_FUNC,)).items():
+        for name, type_id in self._find(names, self._functions).items():
             at = self._at[self._words[self._at[type_id] + 2]]
             params = tuple(
                 (self._string(self._words[p]), self.type_name(self._words[p + 1]))
@@ -119,7 +121,7 @@ class Btf:
         """Return size and member offsets (bytes) of those of `names` that BTF knows."""
         return {
             name: Struct(self._words[self._at[type_id] + 2], dict(self._members(type_id, 0)))
-            for name, type_id in self._find(names, (_STRUCT, _UNION)).items()
+            for name, type_id in self._find(names, self._structs).items()
         }
 
     def _members(self, type_id: int, base: int) -> Iterator[tuple[str, int]]:
@@ -144,7 +146,7 @@ class Btf:
     def enums(self, names: Iterable[str]) -> dict[str, dict[str, int]]:
         """Return enumerator -> value of those of `names` that BTF knows."""
         found = {}
-        for name, type_id in self._find(names, (_ENUM, _ENUM64)).items():
+        for name, type_id in self._find(names, self._enums).items():
             at, width = self._at[type_id], _TAIL[self._kind(type_id)][1]
             found[name] = {
                 self._string(self._words[e]): self._words[e + 1]

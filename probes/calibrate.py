@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..kernels import syscalls
-from . import compiled, source
+from . import compiled, source, state
 from .compiled import Compiled
 from .cost import Cost
 
@@ -79,7 +79,7 @@ class _Trial:
         self.opened.append(syscalls.attach(program, mechanism, test))
 
     def control(self, **words: int) -> None:
-        layout = source.layout(())
+        layout = state.layout(())
         with mmap.mmap(self.maps["control"], mmap.PAGESIZE) as page:
             for name, value in words.items():
                 at = 8 * layout.find("control", name)[0]

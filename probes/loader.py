@@ -244,9 +244,9 @@ def _maps(specs: Mapping[str, MapSpec], ring_pages: int) -> dict[str, int]:
 
 def _prepare(control: int, names: list[str]) -> None:
     """Write into the control map what programs need of it, before any runs."""
-    from rmapwatch.probes import events, source, state
+    from rmapwatch.probes import events, state
 
-    layout = source.layout(())
+    layout = state.layout(())
     written = {
         "events": events.mask(names).to_bytes(8, "little"),
         "bits": bytes(value.bit_length() for value in range(8 * state.BITS_WORDS)),

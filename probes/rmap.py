@@ -8,7 +8,13 @@ callback in the walk's control, compared with the kernel's symbols, is the op.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 from .spec import Bit, Member, Op, ProbePoint, Source
+
+if TYPE_CHECKING:
+    from ..kernels.facts import KernelFacts
 
 KINDS = ("anon", "file", "ksm")
 
@@ -194,3 +200,26 @@ BITS = (
 # mm/memory.c and its kin keep `struct page` of a pfn at vmemmap_base + pfn * sizeof(struct page).
 DATA_SYMBOLS = ("vmemmap_base",)
 STRUCTS_FOR_SIZE = ("page",)
+
+
+def steps_watched(attached: Iterable[str], facts: KernelFacts) -> int:
+    """
+    Return a bit per op whose VMAs are all counted when the functions `attached` are.
+
+    Such an op has callbacks on this kernel, and each of them is watched.
+    """
+    watched = set(attached)
+    bits = 0
+    for number, op in enumerate(OPS):
+        serving = (o for o in OPS if o is op or op.name in o.if_flags)
+        callbacks = {c for o in serving for c in o.callbacks if c in facts.functions}
+        if callbacks and callbacks <= watched:
+            bits |= 1 << number
+    return bits
+
+
+def looks_watched(attached: Iterable[str]) -> int:
+    """Return a bit per kind of walk whose looks are all counted when these probes are attached."""
+    if not set(LOOKS) <= set(attached):
+        return 0
+    return sum(1 << KINDS.index(kind) for kind in LOOKED_KINDS)

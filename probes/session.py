@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import errors
 from ..kernels.facts import KernelFacts
-from . import catalogue, decode, events, needs, readout, source, state, steps, wire
+from . import catalogue, decode, events, needs, readout, rmap, state, steps, wire
 from .cost import Cost, Runs
 from .fdinfo import Program, fdinfo
 from .sample import Account, Attachment, EventCounts, RunCounts, Sample
@@ -170,7 +170,7 @@ class Session:
             row["probe"]: row["reason"] for row in manifest["unavailable"]
         }
         self._probes: list[str] = manifest["probes"]
-        self._layout = source.layout(self._probes)
+        self._layout = state.layout(self._probes)
         self._cpus: int = manifest["possible_cpus"]
         self.cost = None if manifest["cost"] is None else Cost(**manifest["cost"])
         self._links = {
@@ -191,8 +191,8 @@ class Session:
             self._map(maps["control"], "control"),
         )
         symbols = [row.symbol for row in self.attached]
-        watched = source.steps_watched(symbols, self.facts)
-        looks = source.looks_watched(row.probe for row in self.attached)
+        watched = rmap.steps_watched(symbols, self.facts)
+        looks = rmap.looks_watched(row.probe for row in self.attached)
         steps.watch(self._areas, watched, looks)
         self._watched = decode.Watched(watched, looks, {row.probe for row in self.attached})
         pairs = {point.name for point in catalogue.POINTS if point.entry and point.exit}

@@ -109,17 +109,12 @@ def program_name(mechanism: str, symbol: str) -> str:
     return re.sub(r"\W", "_", f"{mechanism}_{symbol}")
 
 
-def layout(probes: Sequence[str]) -> state.Layout:
-    """Return the layout of the state for these probes; their order gives their numbers."""
-    return state.Layout(state.structs(probes))
-
-
 def c_source(candidates: Sequence[Candidate], facts: KernelFacts, build: Build) -> str:
     """Return the whole text: what it needs of the kernel is in `facts` and `build`."""
     lines = [
         "#include <uapi/linux/ptrace.h>",
         *_defines(candidates, facts, build),
-        *layout([c.point.name for c in candidates]).c_text(),
+        *state.layout([c.point.name for c in candidates]).c_text(),
         *events.c_text(),
         "struct args { u32 probe; bool typed; "
         + " ".join(f"u64 {name};" for name in ARGUMENTS)
@@ -221,29 +216,6 @@ def _macro(head: str, statements: Iterable[str]) -> str:
 def _numbered(prefix: str, names: Sequence[str]) -> Iterator[str]:
     for number, name in enumerate(names):
         yield f"#define {prefix}_{name.upper()} {number}"
-
-
-def steps_watched(attached: Iterable[str], facts: KernelFacts) -> int:
-    """
-    Return a bit per op whose VMAs are all counted when the functions `attached` are.
-
-    Such an op has callbacks on this kernel, and each of them is watched.
-    """
-    watched = set(attached)
-    bits = 0
-    for number, op in enumerate(rmap.OPS):
-        serving = (o for o in rmap.OPS if o is op or op.name in o.if_flags)
-        callbacks = {c for o in serving for c in o.callbacks if c in facts.functions}
-        if callbacks and callbacks <= watched:
-            bits |= 1 << number
-    return bits
-
-
-def looks_watched(attached: Iterable[str]) -> int:
-    """Return a bit per kind of walk whose looks are all counted when these probes are attached."""
-    if not set(rmap.LOOKS) <= set(attached):
-        return 0
-    return sum(1 << rmap.KINDS.index(kind) for kind in rmap.LOOKED_KINDS)
 
 
 def offset_of(member: Member, facts: KernelFacts) -> int:

@@ -345,3 +345,8 @@ class Block:
         start, member = self._layout.find(self._struct, name)
         at = self._at + start + index * self._layout.words(member.struct)
         return Block(self._layout, member.struct, self._words, at)
+
+
+def layout(probes: Sequence[str]) -> Layout:
+    """Return the layout of the state for these probes; their order gives their numbers."""
+    return Layout(structs(probes))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from rmapwatch.kernels.facts import KernelFacts, Struct
-from rmapwatch.probes import catalogue, readout, source
+from rmapwatch.probes import catalogue, readout, state
 from rmapwatch.probes.decode import Watched
 from rmapwatch.probes.ftrace import plan
 from rmapwatch.probes.ftrace.follow import Follower, kernel
@@ -39,7 +39,7 @@ class World:
     """Events at will; the time goes on by 10 ns each. ``attached``: the functions watched."""
 
     def __init__(self, attached: Sequence[str] = ("add_to_kill",)) -> None:
-        self.layout = source.layout(PROBES)
+        self.layout = state.layout(PROBES)
         callbacks = {"try_to_unmap_one": UNMAP, "folio_referenced_one": REFERENCE}
         known = kernel(FACTS, callbacks, attached, KSMD)
         self.tape = Tape(1000, plan.TOLD)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from rmapwatch.kernels.facts import KernelFacts
-from rmapwatch.probes import catalogue, events, ring, source
+from rmapwatch.probes import catalogue, events, ring, state
 from rmapwatch.probes.ftrace import formats, pages, plan
 from rmapwatch.probes.ftrace.buffers import Kind, Merger, reader
 from rmapwatch.probes.ftrace.follow import Follower, kernel
@@ -93,7 +93,7 @@ class Followed:
         candidates = recorded.candidates(which)
         self.probes = [c.point.name for c in candidates]
         tape = Tape(1 << 20, ["walk"])
-        layout = source.layout(self.probes)
+        layout = state.layout(self.probes)
         symbols = [c.source.symbol for c in candidates]
         self.follower = Follower(
             layout,

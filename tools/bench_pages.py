@@ -9,7 +9,7 @@ from typing import Any
 
 from rmapwatch.lab.bench import loads, result, show, starts
 from rmapwatch.lab.bench.figures import ROUNDS
-from rmapwatch.probes import catalogue, source
+from rmapwatch.probes import catalogue, state
 from rmapwatch.probes.events import STRIDE
 
 DATA = Path(__file__).resolve().parents[1] / "tests" / "data" / "bench"
@@ -160,15 +160,13 @@ def _share(boot: Bench) -> Iterator[str]:
 def _starts(found: Bench) -> Iterator[str]:
     yield f"\n## Until there are figures, on Debian's {found['release']}\n"
     yield (
-        "From the command to the end of what it prints over a window of a second: of a first start,"
-        " which finds nothing of it in memory and compiles, and the median of three more. On the"
-        " CPU by the clock that counts instructions, at a thousand million a second; in all by that"
-        " of another guest, emulated as fast as may be, of which the ratios (in brackets) mean"
-        " something. The bar: no more than"
-        f" {found['bound']:g} times what the first row takes.\n"
+        "Time on the CPU from the command to the end of what it prints over a window of a second,"
+        " at a thousand million instructions a second: of a first start, which finds nothing of it"
+        " in memory and compiles, and the median of three more. What it waits for is not in it:"
+        " while nothing runs that clock goes on to the next timer. The bar: no more than"
+        f" {found['bound']:g} times what the first row takes (in brackets).\n"
     )
-    titles = " | ".join(title for *_, title in starts.FIGURES.values())
-    yield f"| command | {titles} | holds |"
+    yield f"| command | {' | '.join(starts.FIGURES.values())} | holds |"
     yield f"|---|{'--:|' * len(starts.FIGURES)}---|"
     for row in found["starts"]:
         command = row["command"].replace("|", "\\|")
@@ -178,15 +176,15 @@ def _starts(found: Bench) -> Iterator[str]:
 def _on_paper(boot: Bench) -> Iterator[str]:
     """Yield what no guest of one CPU can show."""
     told = next(v["told"] for v in boot["variants"] if v["name"] == "rmapwatch")
-    layout = source.layout(catalogue.names())
-    state, work = 8 * layout.words("cpu_state"), 8 * layout.words("work")
+    layout = state.layout(catalogue.names())
+    per_cpu, work = 8 * layout.words("cpu_state"), 8 * layout.words("work")
     cost = {row["name"]: row for row in boot["rows"]}["rmapwatch"]
     long = cost["per_walk"] + cost["per_step"] * 100_000
     yield "On paper, beyond what was measured:\n"
     yield f"- 100,000 VMAs share a page: {long / 1e6:,.1f} million instructions a walk."
     yield (
         "- CPUs: each has counters of its own that no other writes, so what is added to a walk does"
-        f" not grow with them. Memory does: {state / 1024:,.0f} KB a possible CPU, beside"
+        f" not grow with them. Memory does: {per_cpu / 1024:,.0f} KB a possible CPU, beside"
         f" {work * 4096 >> 20} MB for all threads."
     )
     yield (

@@ -18,9 +18,9 @@ def screen(found: Mapping[str, Any]) -> RenderableType:
 
 def starts(found: Mapping[str, Any]) -> Table:
     """Return what starts take as a table."""
-    title = f"from the command to its first figures, {found['release']}"
+    title = f"on the CPU from the command to its first figures, {found['release']}"
     table = Table(title=title, title_justify="left")
-    for column in ("command", *(title for *_, title in FIGURES.values()), "holds"):
+    for column in ("command", *FIGURES.values(), "holds"):
         table.add_column(column)
     for row in found["starts"]:
         table.add_row(row["command"], *start_cells(row))

@@ -1,10 +1,9 @@
 """
 How long a start takes: of rmapwatch, and of a peer that is asked for the time of the same walks.
 
-From the command to the end of what it prints over a window of a second. Time on the CPU is that of
-a guest whose clock counts instructions. While nothing runs there the clock goes on to the next
-timer, however far; so what a start takes in all is the time of another guest with an ordinary
-clock, and means something as a ratio alone.
+From the command to the end of what it prints over a window of a second: time on the CPU, by the
+clock that counts instructions. While nothing runs that clock goes on to the next timer, however
+far, so that what a start takes in all cannot be told by it.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import resource
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,24 +27,12 @@ BOUND = 1.5
 ROUNDS = 4
 """Starts of each, in turn; the first finds nothing of it in memory, and nothing compiled."""
 
-FIGURES = {
-    "first_cpu": ("counted", "cpu", "on the CPU, first"),
-    "cpu": ("counted", "cpu", "on the CPU, again"),
-    "first_clock": ("timed", "clock", "in all, first"),
-    "clock": ("timed", "clock", "in all, again"),
-}
-"""What is held against the peer: in which guest, what of it, and its title; of the first, or else
-the median of the others."""
-
-GUESTS = ("counted", "timed")
-"""Whose clock counts instructions, and whose does not."""
+FIGURES = {"first": "first start", "again": "again"}
+"""What is held against the peer: the first start, and the median of the others."""
 
 _CACHES = Path("/proc/sys/vm/drop_caches")
 
 Figures = Mapping[str, float | None]
-
-Took = dict[str, float]
-"""What one start took, in s: by the ``clock``, and on the ``cpu``."""
 
 _TIMEOUT_S = 3600
 
@@ -97,18 +83,18 @@ def _shown(words: Sequence[str]) -> str:
     return " ".join([Path(words[0]).name, *words[1:]])
 
 
-def _started(command: Command, took: list[Took], say: Callable[[str], None]) -> str:
+def _started(command: Command, took: list[float], say: Callable[[str], None]) -> str:
     """Start it once and add what that took; return why it could not be."""
     if shutil.which(command.words[0]) is None:
         return f"it is not installed: sudo apt install {command.package}"
-    begin, before = time.monotonic(), _cpu_s()
+    before = _cpu_s()
     done = subprocess.run(
         command.words, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
     )
     if done.returncode:
         return (done.stderr or done.stdout).strip().splitlines()[-1]
-    took.append({"clock": time.monotonic() - begin, "cpu": _cpu_s() - before})
-    say(f"{command.name}: {took[-1]['clock']:.2f} s, on the CPU {took[-1]['cpu']:.2f} s")
+    took.append(_cpu_s() - before)
+    say(f"{command.name}: {took[-1]:.2f} s on the CPU")
     return ""
 
 
@@ -130,25 +116,18 @@ def whole(raw: Mapping[str, Any]) -> dict[str, Any]:
 
     None where either could not be started.
     """
-    rows: list[dict[str, Any]] = []
-    for place, command in enumerate(COMMANDS):
-        told = {guest: raw[guest][place] for guest in GUESTS}
-        row = {"name": command.name, "command": told["timed"]["command"]}
-        row["reason"] = told["counted"]["reason"] or told["timed"]["reason"]
-        row["seconds"] = {
-            figure: _seconds(told[guest]["took"], what, figure)
-            for figure, (guest, what, _) in FIGURES.items()
-        }
-        rows.append({**row, **_held(row["seconds"], rows[0]["seconds"] if rows else {})})
-    return {**raw, "bound": BOUND, "starts": rows}
+    rows = [{**row, "seconds": _seconds(row["took"])} for row in raw["starts"]]
+    peer: Figures = rows[0]["seconds"]
+    held = [_held(row["seconds"], {} if row is rows[0] else peer) for row in rows]
+    starts = [{**row, **of_row} for row, of_row in zip(rows, held, strict=True)]
+    return {**raw, "bound": BOUND, "starts": starts}
 
 
-def _seconds(took: Sequence[Took], what: str, figure: str) -> float | None:
-    """Return a figure in s; None where it did not start as often as it was to."""
+def _seconds(took: Sequence[float]) -> Figures:
+    """Return the figures in s; None where it did not start as often as it was to."""
     if len(took) < ROUNDS:
-        return None
-    first, *others = (each[what] for each in took)
-    return first if figure.startswith("first") else median(others)
+        return dict.fromkeys(FIGURES)
+    return {"first": took[0], "again": median(took[1:])}
 
 
 def _held(seconds: Figures, peer: Figures) -> dict[str, Any]:

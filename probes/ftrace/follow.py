@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 
 from ...kernels.facts import KernelFacts
 from .. import fork, locks, memory_failure, reclaim, rmap
-from ..source import steps_watched
 from ..spec import Op
 from .counting import Handler, Kernel
 from .follow_cow import Cow
@@ -74,7 +73,7 @@ def kernel(
         evicts="evict_folios" in facts.functions,
         locks=(anon_vma, mapping, mapping + data),
         ksmd=ksmd,
-        steps=steps_watched(attached, facts),
+        steps=rmap.steps_watched(attached, facts),
         victims=any(source.symbol in attached for source in _VICTIMS),
     )
 

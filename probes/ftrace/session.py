@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ...kernels import read
 from ...kernels.facts import KernelFacts
-from .. import catalogue, decode, ksm, needs, readout, source, state
+from .. import catalogue, decode, ksm, needs, readout, state
 from ..events import STRIDE
 from ..resolve import Candidate, Unavailable
 from ..sample import Account, EventCounts, Sample
@@ -75,7 +75,7 @@ class Session:
         self._instance = instance
         self._lock, self._closing = threading.Lock(), threading.Event()
         self._probes = [row.probe for row in self.attached]
-        self._layout = source.layout(self._probes)
+        self._layout = state.layout(self._probes)
         self._tape = Tape(_EVENTS_KEPT)
         self.want_events(told)
         symbols = [row.symbol for row in self.attached]

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console, RenderableType
 from rmapwatch.collectors.frame import frame
 from rmapwatch.kernels.facts import KernelFacts
-from rmapwatch.probes import catalogue, rmap, source
+from rmapwatch.probes import catalogue, rmap, source, state
 from rmapwatch.probes.backend import Backend
 from rmapwatch.probes.resolve import resolve_all
 from rmapwatch.recordings.reader import Recording
@@ -141,7 +141,7 @@ def test_the_live_screen(kernel: str, size: tuple[int, int]) -> None:
 
 def test_handlers_use_no_member_that_is_not_there() -> None:
     """What a compiler would say, without one: members of the slot, the state and the arguments."""
-    structs = source.layout(catalogue.names(steps=True)).structs
+    structs = state.layout(catalogue.names(steps=True)).structs
     arguments = set(source.ARGUMENTS) | {"probe", "typed"}
     for handlers in source.BPF_DIR.glob("*.bpf.c"):
         text = handlers.read_text()

@@ -4,7 +4,7 @@ import mmap
 
 import pytest
 from rmapwatch import errors
-from rmapwatch.probes import catalogue, governed, source, state, steps
+from rmapwatch.probes import catalogue, governed, state, steps
 from rmapwatch.probes.cost import Cost, Runs
 from rmapwatch.probes.governed import Governed
 from rmapwatch.probes.governor import LOOKS, ONE_IN, State
@@ -115,7 +115,7 @@ def test_costs_that_cannot_be_measured() -> None:
 def areas() -> steps.Areas:
     """The state of two CPUs, as it would be mapped."""
     names = list(catalogue.names())
-    layout = source.layout(names)
+    layout = state.layout(names)
 
     def area(struct: str, count: int) -> memoryview:
         return memoryview(mmap.mmap(-1, 8 * layout.words(struct) * count)).cast("Q")

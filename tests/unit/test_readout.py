@@ -1,7 +1,7 @@
 """Words of the state as they stand in a Sample: each in its place, named as the kernel names it."""
 
 from rmapwatch.kernels.facts import KernelFacts
-from rmapwatch.probes import cow, fork, ksm, locks, memory_failure, migrate, readout, source, state
+from rmapwatch.probes import cow, fork, ksm, locks, memory_failure, migrate, readout, state
 from rmapwatch.probes.decode import Watched
 
 FACTS = KernelFacts(
@@ -13,7 +13,7 @@ FACTS = KernelFacts(
         "migrate_reason": {"MR_COMPACTION": 0, "MR_SYSCALL": 3, "MR_TYPES": 9},
     },
 )
-LAYOUT = source.layout(["rmap_walk_anon"])
+LAYOUT = state.layout(["rmap_walk_anon"])
 
 
 def watched(*attached: str, at_exit: bool = True) -> Watched:

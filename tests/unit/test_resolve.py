@@ -79,20 +79,20 @@ def test_vmas_are_told_only_for_ops_whose_callbacks_are_all_watched(
     kernel_facts: KernelFacts,
 ) -> None:
     candidates, _ = resolve_all(catalogue.POINTS, kernel_facts)
-    bits = source.steps_watched([c.source.symbol for c in candidates], kernel_facts)
+    bits = rmap.steps_watched([c.source.symbol for c in candidates], kernel_facts)
     watched = {op.name for n, op in enumerate(rmap.OPS) if bits >> n & 1}
     assert {"reference", "unmap", "migrate", "restore", "mkclean"} <= watched
     assert not watched & {"damon", "idle", "other"}
     without = [c.source.symbol for c in candidates if c.point.name != "step_unmap"]
-    bits = source.steps_watched(without, kernel_facts)
+    bits = rmap.steps_watched(without, kernel_facts)
     assert not bits >> [op.name for op in rmap.OPS].index("unmap") & 1
 
 
 def test_looks_are_told_only_where_both_their_probes_are_attached() -> None:
     kinds = {kind: 1 << number for number, kind in enumerate(rmap.KINDS)}
-    assert source.looks_watched(catalogue.names(steps=True)) == kinds["anon"] | kinds["ksm"]
-    assert source.looks_watched(catalogue.names()) == 0
-    assert source.looks_watched(["look_first"]) == 0
+    assert rmap.looks_watched(catalogue.names(steps=True)) == kinds["anon"] | kinds["ksm"]
+    assert rmap.looks_watched(catalogue.names()) == 0
+    assert rmap.looks_watched(["look_first"]) == 0
 
 
 def test_what_costs_a_program_a_step_is_asked_for() -> None:

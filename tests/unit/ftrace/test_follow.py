@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 from rmapwatch.kernels.facts import KernelFacts
-from rmapwatch.probes import events, reclaim, rmap, source, state
+from rmapwatch.probes import events, reclaim, rmap, state
 from rmapwatch.probes.decode import Watched, counts
 from rmapwatch.probes.ftrace.buffers import Kind, Merger
 from rmapwatch.probes.ftrace.counting import count_slot, duration_slot
@@ -28,7 +28,7 @@ class World:
 
     def __init__(self, facts: KernelFacts = FACTS, steps: int = 0) -> None:
         addresses = {"folio_referenced_one": REFERENCE, "try_to_unmap_one": UNMAP}
-        self.layout = source.layout(PROBES)
+        self.layout = state.layout(PROBES)
         known = replace(kernel(facts, addresses, []), steps=steps)
         self.tape = Tape(1000, ["walk"])
         self.follower = Follower(self.layout, known, self.tape)

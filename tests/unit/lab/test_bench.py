@@ -253,59 +253,40 @@ def test_a_bar_that_does_not_hold_is_the_exit_code(monkeypatch: pytest.MonkeyPat
         assert {"rows", "bars", "growth"} <= json.loads(done.stdout).keys()
 
 
-def starts_of(*took: tuple[float, float], reason: str = "") -> dict[str, Any]:
-    """A command whose starts took so long by the clock and on the CPU."""
-    rows = [{"clock": clock, "cpu": cpu} for clock, cpu in took]
-    return {"name": "x", "command": "x top", "took": rows, "reason": reason}
+def starts_of(*took: float, reason: str = "") -> dict[str, Any]:
+    """A command whose starts took so long."""
+    return {"name": "x", "command": "x top", "took": list(took), "reason": reason}
 
 
-PEER = starts_of((10, 8), (4, 2), (6, 4), (5, 3))
-
-
-def started(own: dict[str, Any], peer: dict[str, Any] = PEER) -> dict[str, Any]:
-    """What two guests leave in which all took the same; only rmapwatch by BPF is looked at."""
-    rows = [peer, own, PEER]
-    return {"release": "6.12.0", **dict.fromkeys(starts.GUESTS, rows)}
+PEER = starts_of(8, 2, 4, 3)
 
 
 @pytest.mark.parametrize(
     ("took", "ratio", "holds"),
     [
-        (((15, 12), (9, 4.5), (7.5, 9), (1, 1)), (1.5, 1.5, 1.5, 1.5), True),
-        (((10, 12.1), (5, 3), (5, 3), (5, 3)), (1.512, 1.0, 1.0, 1.0), False),
-        (((10, 8), (5, 4.6), (5, 9), (5, 1)), (1.0, 1.533, 1.0, 1.0), False),
-        (((15.1, 8), (5, 3), (5, 3), (5, 3)), (1.0, 1.0, 1.51, 1.0), False),
-        (((10, 8), (5, 3), (7.6, 3), (9, 3)), (1.0, 1.0, 1.0, 1.52), False),
+        ((12, 4.5, 9, 1), (1.5, 1.5), True),
+        ((12.1, 3, 3, 3), (1.512, 1.0), False),
+        ((8, 4.6, 9, 1), (1.0, 1.533), False),
     ],
 )
 def test_a_start_is_held_against_the_peers(took, ratio, holds: bool) -> None:
     """The first, and of the others the median."""
-    peer, held, _ = starts.whole(started(starts_of(*took)))["starts"]
-    assert set(peer["ratio"].values()) == {None}
-    assert peer["holds"] is None
-    assert peer["seconds"] == {"first_cpu": 8, "cpu": 3, "first_clock": 10, "clock": 5}
+    peer, held = starts.whole({"starts": [PEER, starts_of(*took)]})["starts"]
+    assert (set(peer["ratio"].values()), peer["holds"]) == ({None}, None)
+    assert peer["seconds"] == {"first": 8, "again": 3}
     assert (tuple(held["ratio"].values()), held["holds"]) == (ratio, holds)
-    assert list(show.start_cells(peer)) == ["8.0 s", "3.0 s", "10.0 s", "5.0 s", "-"]
+    assert list(show.start_cells(peer)) == ["8.0 s", "3.0 s", "-"]
     assert list(show.start_cells(held))[-1] == ("yes" if holds else "NO")
 
 
-@pytest.mark.parametrize("took", [(), ((1, 2),)], ids=["not there", "broke down"])
+@pytest.mark.parametrize("took", [(), (1,)], ids=["not there", "broke down"])
 def test_a_start_that_could_not_be_is_not_judged(took) -> None:
     absent = starts_of(*took, reason="it is not installed")
-    for raw in (started(absent), started(PEER, absent)):
-        row = starts.whole(raw)["starts"][1]
-        assert set(row["ratio"].values()) == {None}
-        assert row["holds"] is None
-    row = starts.whole(started(absent))["starts"][1]
-    assert list(show.start_cells(row)) == [*"----", "not measured: it is not installed"]
-
-
-def test_what_each_guest_is_for() -> None:
-    slow = starts_of((99, 99), (99, 99), (99, 99), (99, 99))
-    raw = started(PEER) | {"timed": [PEER, slow, PEER]}
-    assert starts.whole(raw)["starts"][1]["ratio"] == {
-        "first_cpu": 1.0, "cpu": 1.0, "first_clock": 9.9, "clock": 19.8
-    }  # fmt: skip
+    for pair in ([PEER, absent], [absent, PEER]):
+        row = starts.whole({"starts": pair})["starts"][1]
+        assert (set(row["ratio"].values()), row["holds"]) == ({None}, None)
+    row = starts.whole({"starts": [PEER, absent]})["starts"][1]
+    assert list(show.start_cells(row)) == ["-", "-", "not measured: it is not installed"]
 
 
 def test_starting_in_turn_notes_what_fails(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,9 +309,9 @@ def test_starting_in_turn_notes_what_fails(monkeypatch: pytest.MonkeyPatch) -> N
     )
     assert (fails["took"], fails["reason"]) == ([], "why it fails")
     assert waits["command"] == "sleep 0.1"
-    assert all(each["clock"] >= 0.1 > each["cpu"] for each in waits["took"])
+    assert max(waits["took"]) < 0.1, "it waits, which is not on the CPU"
     assert len(runs["took"]) == len(waits["took"]) == starts.ROUNDS == len(said) / 2
-    assert all(each["cpu"] > 0 for each in runs["took"])
+    assert min(runs["took"]) > 0
     assert len(forgotten) == len(commands), "before each one's first start"
 
 
@@ -338,18 +319,14 @@ def test_starting_in_turn_notes_what_fails(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_start_that_takes_too_long_is_the_exit_code(
     took: int, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = starts_of((9, took), (5, 3), (5, 3), (5, 3))
-    clocks: list[bool] = []
-
     def left(kernel: str, request: dict[str, Any], machine: Machine, progress: Any) -> Any:
         assert request == {"what": "starts"}
-        clocks.append(machine.icount)
-        return {"release": "6.12.0", "starts": [PEER, own, PEER]}
+        assert machine.icount
+        return {"release": "6.12.0", "starts": [PEER, starts_of(took, 3, 3, 3)]}
 
     monkeypatch.setattr(run, "bench", left)
     done = RUNNER.invoke(cli.app, ["bench", "--starts", "--json"])
     assert done.exit_code == code
-    assert clocks == [True, False]
     assert json.loads(done.stdout)["starts"][1]["holds"] is (code == 0)
     done = RUNNER.invoke(cli.app, ["bench", "--starts"])
     assert ("NO" in done.stdout) == bool(code)
