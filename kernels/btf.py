@@ -149,10 +149,14 @@ class Btf:
         for name, type_id in self._find(names, self._enums).items():
             at, width = self._at[type_id], _TAIL[self._kind(type_id)][1]
             found[name] = {
-                self._string(self._words[e]): self._words[e + 1]
+                self._string(self._words[e]): self._words[e + 1] | self._high(e, width)
                 for e in range(at + 3, at + 3 + width * (self._words[at + 1] & 0xFFFF), width)
             }
         return found
+
+    def _high(self, at: int, width: int) -> int:
+        """Return the upper half of an enumerator's value, where it has one."""
+        return self._words[at + 2] << 32 if width > 2 else 0
 
     def type_name(self, type_id: int) -> str:
         """Return the C spelling of a type, such as "struct folio *"."""

@@ -6,6 +6,7 @@ import pytest
 from rmapwatch.kernels.btf import Btf, BtfError
 
 INT, PTR, STRUCT, UNION, ENUM, FUNC, FUNC_PROTO, CONST = 1, 2, 4, 5, 6, 12, 13, 10
+ENUM64 = 19
 
 
 class Blob:
@@ -107,3 +108,21 @@ def test_types_are_gone_through_once(btf: Btf) -> None:
     assert btf.functions(["folio_mapcount"])
     btf._at = None  # type: ignore[assignment]
     assert btf.functions(["no_such_function"]) == {}
+
+
+def test_of_types_of_one_name_the_first_counts() -> None:
+    """Of each sort: a struct and an enum may share a name."""
+    blob = Blob()
+    blob.add(ENUM, "twice", 4, blob.name("FIRST"), 1, vlen=1)
+    blob.add(STRUCT, "twice", 8)
+    blob.add(UNION, "twice", 16)
+    blob.add(ENUM, "twice", 4, blob.name("SECOND"), 2, vlen=1)
+    found = blob.btf()
+    assert found.enums(["twice"]) == {"twice": {"FIRST": 1}}
+    assert found.structs(["twice"])["twice"].size == 8
+
+
+def test_values_of_64_bits() -> None:
+    blob = Blob()
+    blob.add(ENUM64, "flags", 8, blob.name("HIGH"), 1, 2, blob.name("LOW"), 3, 0, vlen=2)
+    assert blob.btf().enums(["flags"]) == {"flags": {"HIGH": (2 << 32) + 1, "LOW": 3}}

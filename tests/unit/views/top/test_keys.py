@@ -36,9 +36,15 @@ def test_the_last_window_of_what_is_live() -> None:
 
 def test_the_screen_begins_at_its_top(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever gets the focus at first, and however early: nothing is laid out by then."""
-    scrolled: list[Widget] = []
-    monkeypatch.setattr(Screen, "can_view_entire", lambda screen, widget: False)
-    monkeypatch.setattr(Widget, "scroll_to_center", lambda at, *_, **__: scrolled.append(at))
+    scrolled: list[Widget | None] = []
+    focus = Screen.set_focus
+
+    def noted(screen: Screen, widget: Widget | None, scroll_visible: bool = True, **more) -> None:
+        if scroll_visible:
+            scrolled.append(widget)
+        focus(screen, widget, scroll_visible, **more)
+
+    monkeypatch.setattr(Screen, "set_focus", noted)
 
     async def play(driven: Driven) -> None:
         await driven.settle()
