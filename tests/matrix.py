@@ -36,6 +36,9 @@ OF_ONE_KERNEL = {
     "test_tracefs": 0,
 }
 
+COMPARED = ("fork-dup", "lock-waits")
+"""Scenarios under which both backends are compared, on the first kernel that is asked for."""
+
 TEST_S, SUITE_S = 900, 3000
 """A test, and a suite, that take longer hang: both then fail by name."""
 
@@ -82,3 +85,11 @@ def lab_run(series: str, append: str, out: Path) -> subprocess.CompletedProcess[
         [*command, "--each-lru", *how, "--kernel", series, "--json", "-o", str(out)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
+
+
+def compare(names: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    """`rmapwatch lab compare`, as a user types it."""
+    command = [Path(sys.executable).with_name("rmapwatch"), "lab", "compare", *names]
+    return subprocess.run(
+        [*command, "--kernel", KERNELS[0], "--json"], capture_output=True, text=True, check=False
+    )

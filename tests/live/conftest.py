@@ -13,10 +13,15 @@ from rmapwatch.lab import workloads
 
 @dataclass
 class Guests:
-    """What runs or will: suites by kernel; runs of all scenarios by kernel and option."""
+    """
+    What runs or will: suites by kernel; runs of all scenarios by kernel and option.
+
+    ``compared``: both backends at once, as a user has them compared.
+    """
 
     suites: dict[str, Future[Any]] = field(default_factory=dict)
     runs: dict[tuple[str, str], tuple[Path, Future[Any]]] = field(default_factory=dict)
+    compared: Future[Any] = field(default_factory=Future)
 
 
 @pytest.fixture(scope="session")
@@ -36,5 +41,7 @@ def guests(
             for run in matrix.RUNS:
                 out = tmp_path_factory.mktemp(f"all-{run[0]}")
                 found.runs[run] = (out, pool.submit(matrix.lab_run, *run, out))
+        if "test_compare" in asked:
+            found.compared = pool.submit(matrix.compare, matrix.COMPARED)
         yield found
         pool.shutdown(cancel_futures=True)
