@@ -129,8 +129,7 @@ def _chains(sample: Sample, linked: npt.NDArray[np.uint32]) -> Agreement:
     counted = sample.forks.clones["fork"].calls if sample.forks else 0
     row = equal("chains copied: counted = told", "chains", counted, int(linked.sum()))
     untold = counted - int(linked.sum())
-    account = sample.accounts.get("copy_process")
-    missed = (account.missed or 0) if account else 0
+    missed = sample.missed("copy_process")
     if row.agrees is not False or not 0 < untold <= missed * int(linked.max(initial=0)):
         return row
     why = "of forks that were not followed to their end"

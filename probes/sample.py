@@ -336,3 +336,8 @@ class Sample:
     payers: Mapping[tuple[str, str, str], PayerCounts] = field(default_factory=dict)
     sampling: float | None = None
     overhead: Overhead | None = None
+
+    def missed(self, probe: str) -> int:
+        """Return the calls that a probe is known to have missed; 0 where it is not watched."""
+        account = self.accounts.get(probe)
+        return (account.missed or 0) if account else 0

@@ -144,9 +144,7 @@ def _pgreuse(run: Run) -> Iterator[Agreement]:
     surely = int(((times > before["end_ns"]) & (times <= after["begin_ns"])).sum())
     maybe = int(((times > before["begin_ns"]) & (times <= after["end_ns"])).sum())
     told = after["pgreuse"] - before["pgreuse"]
-    account = run.sample.accounts.get("cow")
-    missed = (account.missed or 0) if account else 0
-    if surely < told <= maybe + missed:
+    if surely < told <= maybe + run.sample.missed("cow"):
         reasons = (
             ("writes while /proc/vmstat was read", min(told, maybe) - surely),
             ("writes whose probe the kernel did not run", max(0, told - maybe)),
