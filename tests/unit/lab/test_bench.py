@@ -157,12 +157,19 @@ def test_rows_have_the_figures_and_why_others_are_absent() -> None:
     assert [bar["holds"] for bar in found["bars"]] == [True, True, None, None, None, None]
 
 
-@pytest.mark.parametrize("path", sorted((DATA / "bench").glob("*.json")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sorted((DATA / "bench").glob("*-[12].json")), ids=lambda p: p.stem)
 def test_what_is_kept_has_the_rows_that_follow_from_its_rounds(path: Path) -> None:
     kept = json.loads(path.read_text())
     assert kept["rows"] == list(result.rows(kept))
     assert kept["bars"] == result.whole(kept)["bars"]
     assert kept["growth"] == list(result.growth(kept))
+
+
+def test_what_is_kept_of_starts_follows_from_them() -> None:
+    kept = json.loads((DATA / "bench" / "6.12-starts.json").read_text())
+    assert starts.whole(kept) == kept
+    assert [row["name"] for row in kept["starts"]] == [each.name for each in starts.COMMANDS]
+    assert [row["holds"] for row in kept["starts"]] == [None, True, True]
 
 
 def test_growth_beside_the_line_of_shorter_walks() -> None:
