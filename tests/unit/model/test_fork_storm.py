@@ -20,9 +20,9 @@ OLD, NEW = before("anon_vma_chains"), after("anon_vma_chains")
 
 @pytest.mark.parametrize("answer", [simulate, closed_form])
 def test_a_thousand_children_with_a_thousand_pages(answer: Answer) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     old, new = answer(OLD, Storm(1000, 1000)), answer(NEW, Storm(1000, 1000))
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
     assert old.mean_linked == 1001
     assert new.mean_linked == Fraction(1000 * 1000 + 1000 * 1001, 1001000)
     assert old.pages == new.pages == 1001000
@@ -32,9 +32,9 @@ def test_a_thousand_children_with_a_thousand_pages(answer: Answer) -> None:
 
 
 def test_a_million_processes_at_once() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     new = closed_form(NEW, Storm(1_000_000, 1000))
-    assert time.perf_counter() - began < 0.1
+    assert time.process_time() - began < 0.1
     assert float(new.mean_linked) == pytest.approx(2, abs=1e-5)
 
 
