@@ -8,9 +8,10 @@ of the metric's labels, and the value. A table is summed over the keys that are 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
+from operator import itemgetter
 from typing import Any, Protocol
 
 from ..collectors.histograms import Bound
@@ -81,7 +82,11 @@ class Buckets:
     def cumulative(self, slots: Sequence[int]) -> tuple[int, ...]:
         """Return how many values do not exceed each limit, and last how many there are."""
         below = list(itertools.accumulate(slots))
-        return (*(below[slot] for slot in self.slots), below[-1])
+        return (*self._limited(below), below[-1])
+
+    @cached_property
+    def _limited(self) -> Callable[[Sequence[int]], tuple[int, ...]]:
+        return itemgetter(*self.slots)
 
 
 DURATIONS = Buckets(
@@ -135,7 +140,10 @@ class Each:
         for key, entries in _grouped(sample, self.table, labels).items():
             if wanted and any(key[at] != value for at, value in wanted.items()):
                 continue
-            found = _sum([_member(entry, path) for entry in entries])
+            if len(entries) == 1:
+                found = _member(entries[0], path)
+            else:
+                found = _sum([_member(entry, path) for entry in entries])
             if found is not None:
                 yield key, found / self.unit
 
@@ -236,6 +244,8 @@ def _member(entry: Any, path: tuple[str, ...]) -> float | None:
         if found is None:
             return None
         found = found[name] if isinstance(found, Mapping) else getattr(found, name)
+    if isinstance(found, int | float):  # nearly always, and told faster than a Mapping
+        return found
     return sum(found.values()) if isinstance(found, Mapping) else found
 
 
