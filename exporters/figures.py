@@ -140,10 +140,7 @@ class Each:
         for key, entries in _grouped(sample, self.table, labels).items():
             if wanted and any(key[at] != value for at, value in wanted.items()):
                 continue
-            if len(entries) == 1:
-                found = _member(entries[0], path)
-            else:
-                found = _sum([_member(entry, path) for entry in entries])
+            found = _sum([_member(entry, path) for entry in entries])
             if found is not None:
                 yield key, found / self.unit
 

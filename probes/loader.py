@@ -139,8 +139,9 @@ def attach(points: Sequence[ProbePoint], running: Running, request: dict[str, An
     _prepare(maps["control"], request["events"])
     for candidate in candidates:
         if _attach(candidate, lambda name: ready.linked(name, maps), btf_ids, attached):
-            for mechanism in candidate.mechanisms:
-                facts = facts.answered(candidate.source.symbol, {mechanism: "ok"})
+            answers = dict.fromkeys(candidate.mechanisms, "ok")
+            facts = facts.answered(candidate.source.symbol, answers)
+    attached.refused = len(attached.rows) < len(candidates)
     attached.manifest = {
         "facts": facts.to_json(),
         "probes": [c.point.name for c in candidates],
@@ -276,7 +277,6 @@ def _attach(
         for descriptor in (fd for pair in taken for fd in pair):
             os.close(descriptor)
         attached.failures.append({"probe": candidate.point.name, "reason": str(refused)})
-        attached.refused = True
         return False
     attached.rows.append(
         {

@@ -132,12 +132,11 @@ def _seconds(took: Sequence[float]) -> Figures:
 
 def _held(seconds: Figures, peer: Figures) -> dict[str, Any]:
     """Return the ratios, and whether all are within the bound; nothing is held against itself."""
-    ratio = {
-        figure: None if own is None or other is None else round(own / other, 3)
-        for figure, own, other in (
-            (figure, seconds[figure], peer.get(figure)) for figure in seconds
-        )
-    }
+    ratio = {figure: _ratio(own, peer.get(figure)) for figure, own in seconds.items()}
     known = [each for each in ratio.values() if each is not None]
     holds = all(each <= BOUND for each in known) if len(known) == len(ratio) else None
     return {"ratio": ratio, "holds": holds}
+
+
+def _ratio(own: float | None, other: float | None) -> float | None:
+    return None if own is None or other is None else round(own / other, 3)
