@@ -16,11 +16,14 @@ from ..errors import RmapwatchError
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _CONTROL = Path("/run/lab/command.sh")
-_DAMON_STAT = Path("/sys/module/damon_stat/parameters/enabled")
-_KHUGEPAGED_SLEEP = Path("/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs")
-_NUMA_BALANCING = Path("/proc/sys/kernel/numa_balancing")
 _BPF_STATS = Path("/proc/sys/kernel/bpf_stats_enabled")
 _AN_HOUR_MS = "3600000"
+_AT_REST = {
+    Path("/sys/module/damon_stat/parameters/enabled"): "N",
+    Path("/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs"): _AN_HOUR_MS,
+    Path("/proc/sys/kernel/numa_balancing"): "0",
+    Path("/proc/sys/vm/compaction_proactiveness"): "0",
+}
 _LRU_GEN = Path("/sys/kernel/mm/lru_gen/enabled")
 _REFRESH = Path("/proc/sys/vm/stat_refresh")
 
@@ -52,15 +55,13 @@ def rest() -> None:
 
     Kernels that have DAMON's statistics sample pages all the time; khugepaged reads pages of a file
     back in that were reclaimed, to make huge ones of all; with several nodes, pages are unmapped to
-    see who uses them, and moved there.
+    see who uses them, and moved there; and where free memory is in pieces, kcompactd moves pages
+    before anybody has asked for more.
     """
     require_guest()
-    if _DAMON_STAT.exists():
-        _DAMON_STAT.write_text("N")
-    if _KHUGEPAGED_SLEEP.exists():
-        _KHUGEPAGED_SLEEP.write_text(_AN_HOUR_MS)
-    if _NUMA_BALANCING.exists():
-        _NUMA_BALANCING.write_text("0")
+    for path, value in _AT_REST.items():
+        if path.exists():
+            path.write_text(value)
 
 
 def count_program_runs() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,13 @@ import numpy.typing as npt
 
 from ...model import fork_storm, migration
 from ...probes import events, rmap
+from ...probes.migrate import REASON_ENUM, REASON_PREFIX
 from .row import Agreement, Run, entered, equal, none_of, op, untold
 
 Walks = npt.NDArray[np.void]
+
+AGAIN = "a page that is in use just then is restored in place and tried again, up to ten times"
+"""mm/migrate.c: migrate_pages() goes over what a pass answered with -EAGAIN."""
 
 
 def migrate(run: Run) -> Iterator[Agreement]:
@@ -60,23 +65,42 @@ def _of(run: Run, name: str) -> Walks:
     return found
 
 
+def _moving(run: Run, name: str) -> Walks:
+    """Return the walks of an op inside move_pages(2) of the workload: others reuse the frames."""
+    calls = run.records["migration"]
+    syscall = run.kernel.enums[REASON_ENUM][REASON_PREFIX + "SYSCALL"]
+    mine = (calls["tid"] == run.ledger["tid"]) & (calls["reason"] == syscall)
+    return _inside(_of(run, name), calls[mine])
+
+
+def _in_place(walks: Walks) -> npt.NDArray[np.bool_]:
+    """Return which walks restore mappings where they were: the page could not be moved then."""
+    found: npt.NDArray[np.bool_] = walks["old_pfn"] == walks["pfn"]
+    return found
+
+
 def _walked(run: Run, kind: migration.Kind) -> Iterator[Agreement]:
     """Yield: one walk unmaps each frame, one restores it at its new place, and what they enter."""
     name, moves = kind.value, run.ledger[kind.value]["moves"]
     processes = run.ledger["processes"]
     model = migration.move(run.semantics, kind, processes)
-    unmapped, restored = _of(run, "migrate"), _of(run, "restore")
-    unmapped = unmapped[np.isin(unmapped["pfn"], [move["before"] for move in moves])]
+    unmapped, restored = _moving(run, "migrate"), _moving(run, "restore")
+    frames = [move["before"] for move in moves]
+    again = int(np.isin(restored[_in_place(restored)]["pfn"], frames).sum())
+    unmapped = unmapped[np.isin(unmapped["pfn"], frames)]
     pairs = {(move["before"], move["after"]) for move in moves}
     here = [(int(walk["old_pfn"]), int(walk["pfn"])) in pairs for walk in restored]
     restored = restored[np.array(here, bool)]
-    for what, walks, vmas in (
-        ("unmap", unmapped, model.migrate),
-        ("restore", restored, model.restore),
+    for what, walks, vmas, more in (
+        ("unmap", unmapped, model.migrate, again),
+        ("restore", restored, model.restore, 0),
     ):
+        number, explained = len(moves) + more, ((AGAIN, more),) if more else ()
         rule = f"{name}: walks to {what} that enter {vmas} VMAs and find {processes} mappings"
-        yield entered(rule, walks, len(moves), vmas, processes)
-        yield equal(f"{name}: walks to {what} one of its frames", "walks", len(moves), len(walks))
+        row = entered(rule, walks, number, vmas, processes)
+        yield row if row.explained else replace(row, explained=explained)
+        row = equal(f"{name}: walks to {what} one of its frames", "walks", number, len(walks))
+        yield replace(row, explained=explained)
 
 
 def _held(run: Run) -> Iterator[Agreement]:
@@ -85,10 +109,9 @@ def _held(run: Run) -> Iterator[Agreement]:
     frames = [move["before"] for move in moves]
     stay = sum(move["before"] == move["after"] for move in moves)
     yield equal("held: pages that stay where they are", "pages", len(moves), stay)
-    unmapped, restored = _of(run, "migrate"), _of(run, "restore")
+    unmapped, restored = _moving(run, "migrate"), _moving(run, "restore")
     tried = int(np.isin(unmapped["pfn"], frames).sum())
-    in_place = restored[restored["old_pfn"] == restored["pfn"]]
-    undone = int(np.isin(in_place["pfn"], frames).sum())
+    undone = int(np.isin(restored[_in_place(restored)]["pfn"], frames).sum())
     yield equal("held: walks to unmap = walks to restore at the same frame", "walks", tried, undone)
 
 
@@ -97,7 +120,8 @@ def _storm(run: Run) -> Iterator[Agreement]:
     told = run.ledger["storm"]
     storm = fork_storm.Storm(told["children"], told["pages"])
     parent, copies = fork_storm.closed_form(run.semantics, storm).classes
-    walks = _of(run, "restore")
+    walks = _moving(run, "restore")
+    walks = walks[~_in_place(walks)]
     within = (walks["index"] >= told["first_index"]) & (walks["index"] <= told["last_index"])
     walks = walks[within & (walks["kind"] == rmap.KINDS.index("anon"))]
     # A child's copy hangs on the child's own anon_vma; what the parent has hangs on the root.

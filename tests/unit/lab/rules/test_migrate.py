@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from rmapwatch.kernels.facts import KernelFacts
-from rmapwatch.lab.rules.migrate import migrate, restored
+from rmapwatch.lab.rules.migrate import AGAIN, migrate, restored
 from rmapwatch.lab.rules.row import UNSEEN_ENTRIES, Agreement, Run
 from rmapwatch.probes import events, rmap
 from rmapwatch.probes.sample import MigrationCounts, Sample
@@ -20,6 +20,8 @@ OP = {op.name: number for number, op in enumerate(rmap.OPS)}
 KIND = {name: number for number, name in enumerate(rmap.KINDS)}
 TID, FAR = 7, 1
 FIRST = 5000
+REASONS = KERNEL.enums["migrate_reason"]
+SYSCALL = {"tid": TID, "time": 100_000, "ns": 100_000, "reason": REASONS["MR_SYSCALL"]}
 ROOT, CHILD = 70, 71
 
 
@@ -46,6 +48,7 @@ def moved(pages: int) -> dict[str, Any]:
 def ledger() -> dict[str, Any]:
     return {
         "node": FAR,
+        "tid": TID,
         "processes": 3,
         "anon": region(1000, 5, 3),
         "file": region(2000, 3, 3, anon=0),
@@ -98,7 +101,7 @@ def seen() -> Sample:
 
 
 def run_of(told: dict[str, Any], rows: list[dict[str, int]]) -> Run:
-    calls = records("migration", [{"tid": TID, "time": 100_000, "ns": 100_000}])
+    calls = records("migration", [SYSCALL])
     given = {"walk": records("walk", rows), "migration": calls, "kernel": KERNEL}
     return run(told, sample=seen(), **given)
 
@@ -190,6 +193,43 @@ def test_walks_of_a_split_and_of_others_are_not_of_a_call() -> None:
     assert (first.agrees, second.agrees) == (True, True)
     assert first.predicted == len(walks()) / 2
     assert len(np.unique(rows["tid"])) == 2
+
+
+def tried_again(before: int, vmas: tuple[int, int], **more: int) -> list[dict[str, int]]:
+    """The two walks of a page that could not be moved, just before the pass that moves it."""
+    return [{**row, "time": row["time"] - 100} for row in pair(before, before, vmas, **more)]
+
+
+def test_a_page_that_is_tried_again() -> None:
+    rows = [*walks(), *tried_again(2001, (3, 3), kind=KIND["file"])]
+    rules = rules_of(ledger(), rows)
+    assert broken(rules) == []
+    assert {(rule.rule, rule.predicted, rule.explained) for rule in rules if rule.explained} == {
+        ("file: walks to unmap that enter 3 VMAs and find 3 mappings", 4, ((AGAIN, 1),)),
+        ("file: walks to unmap one of its frames", 4, ((AGAIN, 1),)),
+    }
+    del rows[-1]  # it is not restored
+    assert "file: walks to unmap one of its frames" in broken(rules_of(ledger(), rows))
+    rows[-1]["vmas"] = 2
+    rule = "file: walks to unmap that enter 3 VMAs and find 3 mappings"
+    assert rule in broken(rules_of(ledger(), [*rows, tried_again(2001, (3, 3))[1]]))
+
+
+def test_a_page_of_the_storm_that_is_tried_again() -> None:
+    index = {"index": FIRST + 1, "root": ROOT, "map": ROOT}
+    assert broken(rules_of(ledger(), [*walks(), *tried_again(6001, (1, 3), **index)])) == []
+
+
+@pytest.mark.parametrize("other", [{"tid": TID + 1}, {"reason": REASONS["MR_COMPACTION"]}])
+def test_others_that_move_what_has_its_frames_now(other: dict[str, int]) -> None:
+    """Compaction, by whomever, moves what was put where a page was before."""
+    call = {**SYSCALL, "time": 200_000, **other}
+    rows = [{**row, "time": 150_000 + row["time"], **other} for row in pair(2001, 9000, (1, 1))]
+    for row in rows:
+        row.pop("reason", None)
+    given = {"migration": records("migration", [SYSCALL, call]), "kernel": KERNEL}
+    of = run(ledger(), sample=seen(), walk=records("walk", [*walks(), *rows]), **given)
+    assert broken(list(migrate(of))) == []
 
 
 @pytest.mark.parametrize(
