@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 
 from prometheus_client.core import (
@@ -18,66 +18,67 @@ from prometheus_client.utils import floatToGoString
 
 from ..probes.sample import Sample
 from . import metric as kinds
-from .figures import Buckets, Histogram, Row
+from .figures import Buckets, Histogram, Row, Slots, Value
 from .metric import Metric
 from .metrics import METRICS
 
-Points = dict[tuple[str, tuple[str, ...]], tuple[Histogram, list[Point]]]
-"""By metric and labels: a histogram, and the points that it is on a page."""
+Points = dict[str, dict[tuple[str, ...], tuple[Value, list[Point]]]]
+"""By metric and labels: a value, and the points that it is on a page."""
+
+_FAMILIES: Mapping[str, Callable[..., Family]] = {
+    kinds.COUNTER: CounterMetricFamily,
+    kinds.GAUGE: GaugeMetricFamily,
+    kinds.HISTOGRAM: HistogramMetricFamily,
+}
 
 
 def families(sample: Sample, points: Points | None = None) -> Iterator[Family]:
     """
     Yield the families of the catalogue that have a value in `sample`.
 
-    `points` of histograms that have not changed since are taken from there, and others put there:
-    they are most of a page, and few of them change.
+    `points` of values that have not changed since are taken from there, and others put there: few
+    of those of a page change.
     """
     kept = {} if points is None else points
     for metric in METRICS:
-        rows = list(metric.figures.rows(sample, metric.labels))
-        if rows:
-            yield _family(metric, rows, kept)
+        rows = metric.figures.rows(sample, metric.labels)
+        found = _points(metric, rows, kept.setdefault(metric.name, {}))
+        if found:
+            family = _FAMILIES[metric.kind](metric.name, metric.help, labels=metric.labels)
+            family.samples = found
+            yield family
 
 
-def _family(metric: Metric, rows: Iterable[Row], kept: Points) -> Family:
-    if metric.kind == kinds.HISTOGRAM:
-        return _histogram(metric, rows, kept)
-    kind = CounterMetricFamily if metric.kind == kinds.COUNTER else GaugeMetricFamily
-    found: CounterMetricFamily | GaugeMetricFamily
-    found = kind(metric.name, metric.help, labels=metric.labels)
+def _points(
+    metric: Metric, rows: Iterable[Row], kept: dict[tuple[str, ...], tuple[Value, list[Point]]]
+) -> list[Point]:
+    """Return what `add_metric` of the metric's family would add for each row."""
+    found: list[Point] = []
     for labels, value in rows:
-        if not isinstance(value, Histogram):
-            found.add_metric(labels, value)
+        there = kept.get(labels)
+        if there is None or there[0] != value:
+            names, named = _named(metric, labels)
+            points = list(map(Point, names, named, _values(value)))
+            there = kept[labels] = value, points
+        found += there[1]
     return found
 
 
-def _histogram(metric: Metric, rows: Iterable[Row], kept: Points) -> Family:
-    found = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
-    for labels, value in rows:
-        if isinstance(value, Histogram):
-            there = kept.get((metric.name, labels))
-            if there is None or there[0] != value:
-                there = kept[metric.name, labels] = value, _points(metric, labels, value)
-            found.samples += there[1]
-    return found
-
-
-def _points(metric: Metric, labels: tuple[str, ...], value: Histogram) -> list[Point]:
-    """Return what `HistogramMetricFamily.add_metric` would add."""
-    names, named = _named(metric, labels, value.buckets)
-    return list(map(Point, names, named, (*value.counts, value.counts[-1], value.total)))
+def _values(value: Value) -> tuple[float, ...]:
+    if isinstance(value, Histogram):
+        return *value.counts, value.counts[-1], value.total
+    return (value,)
 
 
 @cache
-def _named(
-    metric: Metric, labels: tuple[str, ...], buckets: Buckets
-) -> tuple[list[str], list[dict[str, str]]]:
+def _named(metric: Metric, labels: tuple[str, ...]) -> tuple[list[str], list[dict[str, str]]]:
     """Return name and labels of each point, which are the same on every page."""
     named = dict(zip(metric.labels, labels, strict=True))
-    each = [{**named, "le": limit} for limit in _limits(buckets)]
-    bucket, count, total = (f"{metric.name}_{part}" for part in ("bucket", "count", "sum"))
-    return [*[bucket] * len(each), count, total], [*each, named, named]
+    if isinstance(metric.figures, Slots):
+        each = [{**named, "le": limit} for limit in _limits(metric.figures.buckets)]
+        bucket, count, total = (f"{metric.name}_{part}" for part in ("bucket", "count", "sum"))
+        return [*[bucket] * len(each), count, total], [*each, named, named]
+    return [metric.name], [named]
 
 
 @cache

@@ -8,10 +8,10 @@ of the metric's labels, and the value. A table is summed over the keys that are 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from operator import itemgetter
+from operator import add, attrgetter, itemgetter
 from typing import Any, Protocol
 
 from ..collectors.histograms import Bound
@@ -125,6 +125,7 @@ class Each:
     """
     Member ``value`` of each entry of ``table`` ("": the entry itself).
 
+    ``stats.nr_dirty`` is an item of a member that is a mapping, ``activated.*`` the sum of all.
     ``where``: labels that it needs; ``unit``: how many of the value make one base unit.
     """
 
@@ -136,13 +137,11 @@ class Each:
     def rows(self, sample: Sample, labels: Sequence[str]) -> Iterator[Row]:
         """Yield a row per combination of labels."""
         wanted = {labels.index(name): value for name, value in self.where.items()}
-        path = _path(self.value)
-        for key, entries in _grouped(sample, self.table, labels).items():
-            if wanted and any(key[at] != value for at, value in wanted.items()):
+        unit = self.unit
+        for key, found in _summed(sample, self.table, labels, self.value):
+            if found is None or (wanted and any(key[at] != each for at, each in wanted.items())):
                 continue
-            found = _sum([_member(entry, path) for entry in entries])
-            if found is not None:
-                yield key, found / self.unit
+            yield key, found / unit
 
 
 @dataclass(frozen=True)
@@ -170,16 +169,12 @@ class Slots:
 
     def rows(self, sample: Sample, labels: Sequence[str]) -> Iterator[Row]:
         """Yield a row per combination of labels."""
-        for key, entries in _grouped(sample, self.table, labels).items():
-            found = [getattr(entry, self.slots) for entry in entries]
-            total = _sum([getattr(entry, self.total) for entry in entries])
-            if None in found or total is None:
-                continue
-            slots = (
-                found[0] if len(found) == 1 else [sum(slot) for slot in zip(*found, strict=True)]
-            )
-            counts = self.buckets.cumulative(slots)
-            yield key, Histogram(self.buckets, counts, total / self.buckets.unit)
+        totals = _summed(sample, self.table, labels, self.total)
+        slots_of = _summed(sample, self.table, labels, self.slots)
+        for (key, total), (_, slots) in zip(totals, slots_of, strict=True):
+            if total is not None and slots is not None:
+                counts = self.buckets.cumulative(slots)
+                yield key, Histogram(self.buckets, counts, total / self.buckets.unit)
 
 
 @dataclass(frozen=True)
@@ -205,19 +200,39 @@ class Build:
         yield (self.version, sample.release, sample.backend), 1
 
 
-def _grouped(sample: Sample, table: str, labels: Sequence[str]) -> dict[tuple[str, ...], list[Any]]:
-    """Return the entries of a table by the values of `labels`, a part of its keys."""
+def _column(
+    sample: Sample, table: str, labels: Sequence[str], member: str
+) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield of each entry of a table the values of `labels`, a part of its keys, and a member."""
+    entries = _table(sample, table)
+    keys: Iterable[tuple[str, ...]] = (key if isinstance(key, tuple) else (key,) for key in entries)
+    if KEYS[table] != labels:
+        places = [KEYS[table].index(label) for label in labels]
+        keys = (tuple(key[place] for place in places) for key in keys)
+    return zip(keys, map(_reader(member), entries.values()), strict=True)
+
+
+def _summed(
+    sample: Sample, table: str, labels: Sequence[str], member: str
+) -> Iterable[tuple[tuple[str, ...], Any]]:
+    """
+    Return a member of the entries of a table by the values of `labels`, summed.
+
+    None where a part of a sum is not known. What is an array is summed place by place.
+    """
+    column = _column(sample, table, labels, member)
     if KEYS[table] == labels:  # as a rule: nothing is summed
-        return {
-            key if isinstance(key, tuple) else (key,): [entry]
-            for key, entry in _table(sample, table).items()
-        }
-    places = [KEYS[table].index(label) for label in labels]
-    found: dict[tuple[str, ...], list[Any]] = {}
-    for key, entry in _table(sample, table).items():
-        parts = key if isinstance(key, tuple) else (key,)
-        found.setdefault(tuple(parts[place] for place in places), []).append(entry)
-    return found
+        return column
+    found: dict[tuple[str, ...], Any] = {}
+    for key, value in column:
+        found[key] = _added(found[key], value) if key in found else value
+    return found.items()
+
+
+def _added(one: Any, other: Any) -> Any:
+    if one is None or other is None:
+        return None
+    return tuple(map(add, one, other)) if isinstance(one, tuple) else one + other
 
 
 def _table(sample: Sample, name: str) -> Mapping[Any, Any]:
@@ -230,24 +245,21 @@ def _table(sample: Sample, name: str) -> Mapping[Any, Any]:
 
 
 @cache
-def _path(text: str) -> tuple[str, ...]:
-    return tuple(filter(None, text.split(".")))
+def _reader(member: str) -> Callable[[Any], Any]:
+    """Return what reads a member of an entry; None where the mapping that it is in is None."""
+    name, _, item = member.partition(".")
+    read = attrgetter(name) if name else _itself
+    if not item:
+        return read
 
-
-def _member(entry: Any, path: tuple[str, ...]) -> float | None:
-    """Return a member, such as `ns`, or `stats`, `nr_dirty`; the sum where it is a mapping."""
-    found = entry
-    for name in path:
+    def read_item(entry: Any) -> Any:
+        found = read(entry)
         if found is None:
             return None
-        found = found[name] if isinstance(found, Mapping) else getattr(found, name)
-    if isinstance(found, int | float):  # nearly always, and told faster than a Mapping
-        return found
-    return sum(found.values()) if isinstance(found, Mapping) else found
+        return sum(found.values()) if item == "*" else found[item]
+
+    return read_item
 
 
-def _sum(values: list[float | None]) -> float | None:
-    """Return the sum; None where a part of it is not known."""
-    if len(values) == 1:
-        return values[0]
-    return sum(value for value in values if value is not None) if None not in values else None
+def _itself(entry: Any) -> Any:
+    return entry

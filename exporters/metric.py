@@ -9,10 +9,10 @@ from .figures import Figures
 COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Metric:
     """
-    A metric, and how it is read from a Sample.
+    A metric, and how it is read from a Sample; each is declared once, and equal to itself alone.
 
     ``source``: where in the kernel the value comes from; "" for what rmapwatch says of itself.
     ``area``: the part of the dashboard that it belongs to. ``title``: its panel there.

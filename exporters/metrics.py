@@ -120,7 +120,7 @@ RECLAIM = (
         _BATCH,
         Split(
             "batches",
-            {"reclaimed": "reclaimed", "activated": "activated", "kept": "stats.nr_ref_keep"},
+            {"reclaimed": "reclaimed", "activated": "activated.*", "kept": "stats.nr_ref_keep"},
         ),
         "Reclaim",
         "Pages by outcome",
