@@ -79,6 +79,9 @@ class Hottest:
 
     def added_to(self, sample: Sample) -> Sample:
         """Return the Sample with what walks cost so far."""
+        if "batch" not in sample.events:  # no end of one will be told
+            while self._open:
+                self._pay_open()
         return replace(sample, maps=self.maps(), payers=self.payers())
 
     def maps(self) -> dict[tuple[str, str], MapCounts]:
@@ -177,8 +180,12 @@ class Hottest:
         found.walks += paid.walks
         found.ns += paid.ns
         if len(self._open) > _OPEN:  # its end was lost
-            gone = self._open.pop(next(iter(self._open)))
-            self._pay((gone.command, "", ""), gone)
+            self._pay_open()
+
+    def _pay_open(self) -> None:
+        """Have the walks of the oldest batch paid by their thread; for whom it was is not known."""
+        gone = self._open.pop(next(iter(self._open)))
+        self._pay((gone.command, "", ""), gone)
 
     def _end(self, batch: np.void) -> None:
         paid = self._open.pop(int(batch["tid"]) << 32 | int(batch["batch"]), None)

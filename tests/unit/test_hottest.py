@@ -1,5 +1,6 @@
 """Whose memory walks are about, and who pays, from events made by hand."""
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -71,6 +72,17 @@ def test_who_pays_is_told_by_the_end_of_the_batch(summed: Hottest) -> None:
     summed.append("batch", records("batch", [end, {"tid": 9, "batch": 3}]))
     assert summed.payers()["me", "kswapd", "/storm"] == PayerCounts(2, 15)
     assert len(summed.payers()) == 2, "the batch of thread 8 goes on"
+
+
+def test_where_no_batch_is_told_its_walks_are_paid_by_their_thread(summed: Hottest) -> None:
+    rows = [walk(TREE, batch=n, tid=n) for n in (1, 2)]
+    summed.append("walk", records("walk", rows))
+    told = sample(1, 1)
+    assert summed.added_to(told).payers == {}, "their ends will be told"
+    untold = {name: counts for name, counts in told.events.items() if name != "batch"}
+    by_events = dataclasses.replace(told, events=untold)
+    assert summed.added_to(by_events).payers == {("me", "", ""): PayerCounts(2, 20)}
+    assert summed.added_to(by_events).payers == {("me", "", ""): PayerCounts(2, 20)}
 
 
 def test_a_batch_whose_end_is_lost_is_paid_all_the_same(
