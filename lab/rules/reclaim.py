@@ -88,7 +88,8 @@ def _read_once(run: Run, looks: npt.NDArray[np.void]) -> Agreement:
     """
     conditional = run.semantics.reclaim_clean and run.lru == "classic"
     expected = looks["decision"] == (_RECLAIM_CLEAN if conditional else _RECLAIM)
-    rule = f"read: such a page is let go{' if it is clean' if conditional else ''}"
+    condition = " if it is clean" if conditional else ""
+    rule = f"read: an unmapped page marked as used is let go{condition}"
     return equal(rule, "looks", len(looks), int(expected.sum()))
 
 

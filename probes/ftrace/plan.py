@@ -184,8 +184,8 @@ NOT_SEEN: Mapping[str, str] = {
 LOST: Mapping[str, str] = {
     "walk_exit": "page-table entries are not seen",
     "reference_exit": "flags and decisions are not seen",
-    "batch_exit": "a batch's own account is not seen, and recordings tell of none: who walks in one is"
-    " told, and not on whose behalf",
+    "batch_exit": "a batch's own account is not seen, and recordings tell of none: who walks in one"
+    " is told, and not on whose behalf",
     "clone_exit": "the length of chains is not seen",
     "cow_exit": "the page table is not seen: neither whose page it is nor what becomes of it, and"
     " recordings tell of none",

@@ -95,9 +95,9 @@ def test_checks_that_decide_nothing_do_not_count() -> None:
 @pytest.mark.parametrize(
     ("lru", "changes", "decision", "rule"),
     [
-        ("classic", OLD, CLEAN, "read: such a page is let go if it is clean"),
-        ("classic", NEWEST, RECLAIM, "read: such a page is let go"),
-        ("mglru", OLD, RECLAIM, "read: such a page is let go"),
+        ("classic", OLD, CLEAN, "read: an unmapped page marked as used is let go if it is clean"),
+        ("classic", NEWEST, RECLAIM, "read: an unmapped page marked as used is let go"),
+        ("mglru", OLD, RECLAIM, "read: an unmapped page marked as used is let go"),
     ],
 )
 def test_where_a_page_must_be_clean(
