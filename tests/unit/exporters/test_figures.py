@@ -69,6 +69,36 @@ def test_what_is_no_label_is_summed() -> None:
     assert found["evict",].total == 17 * 0.002
 
 
+def test_a_sum_of_histograms_is_one_place_by_place() -> None:
+    batches = dict(SAMPLE.batches)
+    other = samples.one_slot(11, 5)
+    batches["inactive", "kswapd"] = dataclasses.replace(
+        batches["inactive", "kswapd"], ns=1_000_000, ns_slots=other
+    )
+    counted = dataclasses.replace(SAMPLE, batches=batches)
+    found = dict(Slots("batches", "ns_slots", "ns", DURATIONS).rows(counted, ("reclaimer",)))
+    both = tuple(a + b for a, b in zip(other, samples.one_slot(20, 17), strict=True))
+    assert found["kswapd",].counts == DURATIONS.cumulative(both)
+    assert found["kswapd",].total == 17 * 0.002 + 0.001
+
+
+def test_labels_come_in_the_order_that_is_asked_for() -> None:
+    by_key = Each("references").rows(SAMPLE, ("asked_by", "lru", "result"))
+    found = dict(Each("references").rows(SAMPLE, ("result", "asked_by")))
+    assert set(found) == {(result, asked_by) for (asked_by, _, result), _ in by_key}
+    assert found["one", "shrink_list"] == 1009
+
+
+def test_a_histogram_without_slots_has_no_row() -> None:
+    walks = dict(SAMPLE.walks)
+    key = ("unmap", "anon")
+    walks[key] = dataclasses.replace(walks[key], vmas_slots=None)
+    assert walks[key].vmas is not None
+    found = rows("rmapwatch_walk_vmas", dataclasses.replace(SAMPLE, walks=walks))
+    assert key not in found
+    assert ("reference", "anon") in found
+
+
 def test_what_is_not_known_has_no_row() -> None:
     assert ("damon", "file") not in rows("rmapwatch_walk_vmas")
     assert rows("rmapwatch_walks_total")["damon", "file"] == 7
@@ -99,6 +129,14 @@ def test_members_of_members_and_sums_of_mappings() -> None:
     assert found["evict", "kswapd", "activated"] == 17
     assert found["evict", "kswapd", "reclaimed"] == 17 * 29
     assert len(found) == len(reclaim.CALLERS) * len(reclaim.RECLAIMERS) * 3
+
+
+def test_a_mapping_is_summed_over_all_of_its_items() -> None:
+    batches = dict(SAMPLE.batches)
+    key = ("evict", "kswapd")
+    batches[key] = dataclasses.replace(batches[key], activated={"anon": 2, "file": 3})
+    found = rows("rmapwatch_reclaim_pages_total", dataclasses.replace(SAMPLE, batches=batches))
+    assert found[(*key, "activated")] == 5
 
 
 def test_every_member_of_the_kernels_account_is_shown() -> None:

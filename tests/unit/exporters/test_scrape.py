@@ -94,6 +94,16 @@ def test_pages_do_not_grow(live: MemorySession) -> None:
     assert sizes[0] == sizes[1] == sizes[2]
 
 
+def test_the_last_bucket_of_a_histogram_is_its_count(live: MemorySession) -> None:
+    collector = SampleCollector(lambda: live.sample(0))
+    found = [each for each in collector.collect() if each.type == "histogram"]
+    for family in found:
+        last = [p.value for p in family.samples if p.labels.get("le") == "+Inf"]
+        assert last == [p.value for p in family.samples if p.name.endswith("_count")]
+        assert any(last), family.name
+    assert len(found) > 10
+
+
 def test_points_that_are_kept_are_those_of_now(live: MemorySession) -> None:
     """Page by page as if nothing had been kept."""
     kept = registry(SampleCollector(lambda: live.sample(2)))
