@@ -21,7 +21,8 @@ def test_command_line() -> None:
     assert " ".join(qemu.command_line(Machine(), BOOT, "tcg")) == (
         "setpriv --pdeathsig KILL -- qemu-system-x86_64 "
         "-nodefaults -no-user-config -no-reboot -display none -M q35 "
-        "-accel tcg,thread=single -cpu max -smp 2 -m 2G "
+        "-accel tcg,thread=single -cpu max,avx=off,avx2=off,f16c=off,fma=off,vaes=off "
+        "-smp 2 -m 2G "
         "-kernel /k/vmlinux -initrd /c/initrd "
         "-append console=ttyS0 loglevel=4 panic=-1 mitigations=off "
         "-chardev file,id=log,path=/o/console.log -serial chardev:log "
