@@ -18,12 +18,13 @@ import stat
 import struct
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import NothingAttachedError
+from ..kernels.image import Image
 from . import needs
 
 FOLDER = Path("/var/cache/rmapwatch")
@@ -33,6 +34,9 @@ _KEPT = 8
 # struct bpf_insn of include/uapi/linux/bpf.h: opcode, registers, offset, immediate.
 _INSTRUCTION = struct.Struct("<BBhi")
 _LOAD_64, _OF_MAP, _OF_VALUE = 0x18, 1, 2
+_CLASS, _OF_REGISTER, _JUMPS, _ARITHMETIC = 0x07, 0x08, 0x05, 0x07
+_CALL, _EXIT = 0x85, 0x95
+_WORD, _LONG = (1 << 32) - 1, (1 << 64) - 1
 
 _FLAGS = ("-Wno-everything", "-g0")
 """Of the compiler: without what it would write down for debuggers, it takes a sixth less."""
@@ -63,6 +67,11 @@ class Compiled:
         """Return the code of a function that uses the maps behind these descriptors."""
         return _renamed(self.code[function], [descriptors[name] for name in self.maps].__getitem__)
 
+    def moved(self, image: Image) -> Compiled:
+        """Return the same with the addresses of this boot, where it has such of the image."""
+        code = {name: _moved(each, image) for name, each in self.code.items()}
+        return replace(self, code=code)
+
     def to_json(self) -> str:
         """Return all of it as text."""
         code = {name: base64.b64encode(text).decode() for name, text in self.code.items()}
@@ -80,16 +89,44 @@ class Compiled:
         return cls(maps, code)
 
 
+def _instructions(code: bytes) -> Iterator[tuple[int, tuple[int, int, int, int]]]:
+    """Yield where each instruction is, and it; a load of 64 bits takes the place of two."""
+    at = 0
+    while at < len(code):
+        found = _INSTRUCTION.unpack_from(code, at)
+        yield at, found
+        at += _INSTRUCTION.size * (2 if found[0] == _LOAD_64 else 1)
+
+
 def _renamed(code: bytes, name: Callable[[int], int]) -> bytes:
     """Return `code` with the number by which it names each map replaced."""
     renamed = bytearray(code)
-    at = 0
-    while at < len(code):
-        opcode, registers, offset, immediate = _INSTRUCTION.unpack_from(code, at)
+    for at, (opcode, registers, offset, immediate) in _instructions(code):
         if opcode == _LOAD_64 and registers >> 4 in (_OF_MAP, _OF_VALUE):
             _INSTRUCTION.pack_into(renamed, at, opcode, registers, offset, name(immediate))
-        at += _INSTRUCTION.size * (2 if opcode == _LOAD_64 else 1)
     return bytes(renamed)
+
+
+def _moved(code: bytes, image: Image) -> bytes:
+    """Return `code` with the addresses of an image, as linked, replaced by those of this boot."""
+    moved = bytearray(code)
+    for at, (opcode, registers, offset, immediate) in _instructions(code):
+        value = immediate & _LONG  # the kernel extends its sign
+        if opcode == _LOAD_64:
+            high = _INSTRUCTION.unpack_from(code, at + _INSTRUCTION.size)[-1]
+            value = immediate & _WORD | (high & _WORD) << 32
+        if _compares_or_computes(opcode, registers) and image.holds(value):
+            there = value + image.slide - (1 << 64)  # stays within the last 2 GB
+            _INSTRUCTION.pack_into(moved, at, opcode, registers, offset, there)
+    return bytes(moved)
+
+
+def _compares_or_computes(opcode: int, registers: int) -> bool:
+    """Return whether an instruction of 64 bits has an immediate that may be an address."""
+    if opcode == _LOAD_64:
+        return registers >> 4 == 0
+    of_64_bits = opcode & _CLASS in (_JUMPS, _ARITHMETIC)
+    return of_64_bits and not opcode & _OF_REGISTER and opcode not in (_CALL, _EXIT)
 
 
 def get(text: str, functions: Iterable[str], maps: Sequence[str]) -> Compiled:

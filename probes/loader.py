@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from rmapwatch.kernels.btf import Btf
     from rmapwatch.kernels.facts import KernelFacts
+    from rmapwatch.kernels.image import Image
     from rmapwatch.probes.compiled import MapSpec
     from rmapwatch.probes.resolve import Candidate
     from rmapwatch.probes.spec import ProbePoint
@@ -122,14 +123,16 @@ def attach(points: Sequence[ProbePoint], running: Running, request: dict[str, An
     attached.failures = [{"probe": u.point.name, "reason": u.reason} for u in unavailable]
     if not candidates:
         return attached
-    build = source.Build(_possible_cpus(), running.addresses)
+    image = running.image
+    linked = {name: image.linked(address) for name, address in running.addresses.items()}
+    build = source.Build(_possible_cpus(), linked)
     programs = [
         source.program_name(mechanism, candidate.source.symbol)
         for candidate in candidates
         for mechanism in candidate.mechanisms
     ]
     text = source.c_source(candidates, facts, build)
-    ready = compiled.get(text, (*programs, *source.CALIBRATE), source.MAPS)
+    ready = compiled.get(text, (*programs, *source.CALIBRATE), source.MAPS).moved(image)
     wanted = (*facts.functions, *calibrate.TEST_FUNCTIONS)
     btf_ids = {name: p.btf_id for name, p in running.btf.functions(wanted).items()}
     cost = None
@@ -194,10 +197,18 @@ class Running(NamedTuple):
     facts: KernelFacts
     addresses: Mapping[str, int]
 
+    @property
+    def image(self) -> Image:
+        """Where this boot has put the kernel's image."""
+        from rmapwatch.kernels.image import image
+
+        return image(self.addresses)
+
 
 def kernel() -> Running:
     """Return what is known of the running kernel; raise where it cannot be probed at all."""
     from rmapwatch.kernels.btf import Btf
+    from rmapwatch.kernels.image import SYMBOLS
     from rmapwatch.kernels.read import addresses, read_facts
     from rmapwatch.probes import catalogue, needs
 
@@ -206,7 +217,7 @@ def kernel() -> Running:
     except OSError as error:
         raise needs.no_btf(str(error)) from None
     try:
-        symbols = addresses(catalogue.WANTED.symbols)
+        symbols = addresses(catalogue.WANTED.symbols | SYMBOLS)
         return Running(btf, read_facts(catalogue.WANTED, btf, symbols), symbols)
     except FileNotFoundError:
         raise needs.no_tracefs() from None

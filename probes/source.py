@@ -98,7 +98,7 @@ _ABSENT = -1
 
 @dataclass(frozen=True)
 class Build:
-    """What the text depends on beside the facts: sizes, and kernel addresses (loader only)."""
+    """What the text depends on beside the facts: sizes, and where symbols were linked to."""
 
     possible_cpus: int
     addresses: Mapping[str, int]

@@ -26,6 +26,7 @@ GUEST_TESTS = Path(__file__).parent / "guest"
 # one of the kernels that are asked for, at this place or the last, and takes most of its time.
 OF_ONE_KERNEL = {
     "test_check": 0,
+    "test_compiled": 3,
     "test_doctor": 2,
     "test_export": 0,
     "test_governor": 1,

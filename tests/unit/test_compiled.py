@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from rmapwatch.errors import NothingAttachedError
+from rmapwatch.kernels.image import LINKED_AT, Image
 from rmapwatch.probes import compiled
 from rmapwatch.probes.compiled import Compiled, MapSpec
 
@@ -37,6 +38,42 @@ def test_the_value_of_a_map_is_taken_of_the_same_map() -> None:
     kept = Compiled(KEPT.maps, {"walk": load_64(1, 1, 0) + load_64(0, 2, 1)})
     linked = kept.linked("walk", {"events": 41, "state": 17})
     assert linked == load_64(1, 1, 17) + load_64(0, 2, 41)
+
+
+IMAGE = Image(LINKED_AT, LINKED_AT + 0x200_0000, 0x1E60_0000)
+INSIDE, THERE = LINKED_AT + 0x1234 - (1 << 64), LINKED_AT + 0x1E60_1234 - (1 << 64)
+
+
+def with_immediate(opcode: int, immediate: int, source: int = 0) -> bytes:
+    return struct.pack("<BBhi", opcode, 1 | source << 4, 8, immediate)
+
+
+def moved(code: bytes) -> bytes:
+    return Compiled({}, {"walk": code}).moved(IMAGE).code["walk"]
+
+
+@pytest.mark.parametrize(
+    "opcode", [0x15, 0x55, 0x25, 0xB5, 0x07, 0xB7], ids=["==", "!=", ">", "<=", "add", "move"]
+)
+def test_an_address_gets_the_place_of_this_boot(opcode: int) -> None:
+    assert moved(with_immediate(opcode, INSIDE)) == with_immediate(opcode, THERE)
+    outside = IMAGE.end - (1 << 64)
+    assert moved(with_immediate(opcode, outside)) == with_immediate(opcode, outside)
+
+
+def test_an_address_that_is_loaded_as_64_bits() -> None:
+    low = (1 << 32) - 1
+    assert moved(load_64(1, 0, INSIDE, high=-1)) == load_64(1, 0, THERE, high=-1)
+    plain = load_64(1, 0, INSIDE, high=0x1118) + load_64(1, 1, INSIDE, high=-1)
+    assert moved(plain) == plain, "another number, and a map"
+    assert INSIDE & low != THERE & low
+
+
+@pytest.mark.parametrize(
+    "opcode", [0x85, 0x16, 0xB4, 0x62, 0x0F], ids=["call", "== 32", "move 32", "store", "register"]
+)
+def test_what_holds_no_address_stays(opcode: int) -> None:
+    assert moved(with_immediate(opcode, INSIDE)) == with_immediate(opcode, INSIDE)
 
 
 def test_it_survives_being_written() -> None:
