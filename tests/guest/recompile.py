@@ -1,7 +1,7 @@
 """
 Compiles the text of all probes for two places of the kernel's image, and compares.
 
-Run by the distribution's Python: `recompile.py LOADER SHIFT`. Prints as JSON how many programs
+Run by the distribution's Python: `recompile.py PACKAGE SHIFT`. Prints as JSON how many programs
 there are, how many of them a place makes a difference to, and which differ though they were moved.
 """
 
@@ -10,13 +10,14 @@ import json
 import sys
 from dataclasses import replace
 
-path, shift = sys.argv[1], int(sys.argv[2], 0)
-spec = importlib.util.spec_from_file_location("loader", path)
-loader = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(loader)
-loader._adopt_package()
+package, shift = sys.argv[1], int(sys.argv[2], 0)
+spec = importlib.util.spec_from_file_location(
+    "rmapwatch", f"{package}/__init__.py", submodule_search_locations=[package]
+)
+sys.modules["rmapwatch"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sys.modules["rmapwatch"])
 
-from rmapwatch.probes import catalogue, compiled, resolve, source  # noqa: E402
+from rmapwatch.probes import catalogue, compiled, loader, resolve, source  # noqa: E402
 
 running = loader.kernel()
 candidates, _ = resolve.resolve_all(catalogue.POINTS, running.facts)

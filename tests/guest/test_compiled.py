@@ -4,7 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from rmapwatch.probes import session
+import rmapwatch
 
 PYTHON = "/usr/bin/python3"
 SHIFT = 0x1E60_0000
@@ -13,8 +13,8 @@ SHIFT = 0x1E60_0000
 def test_code_that_is_moved_is_as_if_compiled_there() -> None:
     """Byte by byte, every program of the catalogue."""
     script = Path(__file__).with_name("recompile.py")
-    loader = Path(session.__file__).with_name("loader.py")
-    command = [PYTHON, str(script), str(loader), hex(SHIFT)]
+    package = Path(rmapwatch.__file__).parent
+    command = [PYTHON, str(script), str(package), hex(SHIFT)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
