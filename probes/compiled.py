@@ -35,7 +35,6 @@ _KEPT = 8
 _INSTRUCTION = struct.Struct("<BBhi")
 _LOAD_64, _OF_MAP, _OF_VALUE = 0x18, 1, 2
 _CLASS, _OF_REGISTER, _JUMPS, _ARITHMETIC = 0x07, 0x08, 0x05, 0x07
-_CALL, _EXIT = 0x85, 0x95
 _WORD, _LONG = (1 << 32) - 1, (1 << 64) - 1
 
 _FLAGS = ("-Wno-everything", "-g0")
@@ -125,8 +124,7 @@ def _compares_or_computes(opcode: int, registers: int) -> bool:
     """Return whether an instruction of 64 bits has an immediate that may be an address."""
     if opcode == _LOAD_64:
         return registers >> 4 == 0
-    of_64_bits = opcode & _CLASS in (_JUMPS, _ARITHMETIC)
-    return of_64_bits and not opcode & _OF_REGISTER and opcode not in (_CALL, _EXIT)
+    return opcode & _CLASS in (_JUMPS, _ARITHMETIC) and not opcode & _OF_REGISTER
 
 
 def get(text: str, functions: Iterable[str], maps: Sequence[str]) -> Compiled:
