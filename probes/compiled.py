@@ -18,7 +18,7 @@ import stat
 import struct
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,6 @@ _KEPT = 8
 _INSTRUCTION = struct.Struct("<BBhi")
 _LOAD_64, _OF_MAP, _OF_VALUE = 0x18, 1, 2
 _CLASS, _OF_REGISTER, _JUMPS, _ARITHMETIC = 0x07, 0x08, 0x05, 0x07
-_WORD, _LONG = (1 << 32) - 1, (1 << 64) - 1
 
 _FLAGS = ("-Wno-everything", "-g0")
 """Of the compiler: without what it would write down for debuggers, it takes a sixth less."""
@@ -88,43 +87,38 @@ class Compiled:
         return cls(maps, code)
 
 
-def _instructions(code: bytes) -> Iterator[tuple[int, tuple[int, int, int, int]]]:
-    """Yield where each instruction is, and it; a load of 64 bits takes the place of two."""
-    at = 0
-    while at < len(code):
-        found = _INSTRUCTION.unpack_from(code, at)
-        yield at, found
-        at += _INSTRUCTION.size * (2 if found[0] == _LOAD_64 else 1)
-
-
 def _renamed(code: bytes, name: Callable[[int], int]) -> bytes:
     """Return `code` with the number by which it names each map replaced."""
     renamed = bytearray(code)
-    for at, (opcode, registers, offset, immediate) in _instructions(code):
+    at = 0
+    while at < len(code):
+        opcode, registers, offset, immediate = _INSTRUCTION.unpack_from(code, at)
         if opcode == _LOAD_64 and registers >> 4 in (_OF_MAP, _OF_VALUE):
             _INSTRUCTION.pack_into(renamed, at, opcode, registers, offset, name(immediate))
+        at += _INSTRUCTION.size * (2 if opcode == _LOAD_64 else 1)
     return bytes(renamed)
 
 
 def _moved(code: bytes, image: Image) -> bytes:
-    """Return `code` with the addresses of an image, as linked, replaced by those of this boot."""
+    """
+    Return `code` with the addresses of an image, as linked, replaced by those of this boot.
+
+    They are immediates whose sign the kernel extends, of instructions of 64 bits.
+    """
+    begin, end = image.begin - (1 << 64), image.end - (1 << 64)
     moved = bytearray(code)
-    for at, (opcode, registers, offset, immediate) in _instructions(code):
-        value = immediate & _LONG  # the kernel extends its sign
+    instructions = list(_INSTRUCTION.iter_unpack(code))
+    for number, (opcode, registers, offset, immediate) in enumerate(instructions):
+        if not begin <= immediate < end:
+            continue
         if opcode == _LOAD_64:
-            high = _INSTRUCTION.unpack_from(code, at + _INSTRUCTION.size)[-1]
-            value = immediate & _WORD | (high & _WORD) << 32
-        if _compares_or_computes(opcode, registers) and image.holds(value):
-            there = value + image.slide - (1 << 64)  # stays within the last 2 GB
+            is_one = registers >> 4 == 0 and instructions[number + 1][-1] == -1
+        else:
+            is_one = opcode & _CLASS in (_JUMPS, _ARITHMETIC) and not opcode & _OF_REGISTER
+        if is_one:
+            at, there = number * _INSTRUCTION.size, immediate + image.slide
             _INSTRUCTION.pack_into(moved, at, opcode, registers, offset, there)
     return bytes(moved)
-
-
-def _compares_or_computes(opcode: int, registers: int) -> bool:
-    """Return whether an instruction of 64 bits has an immediate that may be an address."""
-    if opcode == _LOAD_64:
-        return registers >> 4 == 0
-    return opcode & _CLASS in (_JUMPS, _ARITHMETIC) and not opcode & _OF_REGISTER
 
 
 def get(text: str, functions: Iterable[str], maps: Sequence[str]) -> Compiled:

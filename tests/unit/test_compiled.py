@@ -57,7 +57,8 @@ def moved(code: bytes) -> bytes:
 )
 def test_an_address_gets_the_place_of_this_boot(opcode: int) -> None:
     assert moved(with_immediate(opcode, INSIDE)) == with_immediate(opcode, THERE)
-    outside = IMAGE.end - (1 << 64)
+    first, outside = LINKED_AT - (1 << 64), IMAGE.end - (1 << 64)
+    assert moved(with_immediate(opcode, first)) == with_immediate(opcode, first + IMAGE.slide)
     assert moved(with_immediate(opcode, outside)) == with_immediate(opcode, outside)
 
 
