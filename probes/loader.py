@@ -126,13 +126,8 @@ def attach(points: Sequence[ProbePoint], running: Running, request: dict[str, An
     image = running.image
     linked = {name: image.linked(address) for name, address in running.addresses.items()}
     build = source.Build(_possible_cpus(), linked)
-    programs = [
-        source.program_name(mechanism, candidate.source.symbol)
-        for candidate in candidates
-        for mechanism in candidate.mechanisms
-    ]
     text = source.c_source(candidates, facts, build)
-    ready = compiled.get(text, (*programs, *source.CALIBRATE), source.MAPS).moved(image)
+    ready = compiled.get(text, source.functions(candidates), source.MAPS).moved(image)
     wanted = (*facts.functions, *calibrate.TEST_FUNCTIONS)
     btf_ids = {name: p.btf_id for name, p in running.btf.functions(wanted).items()}
     cost = None

@@ -109,6 +109,16 @@ def program_name(mechanism: str, symbol: str) -> str:
     return re.sub(r"\W", "_", f"{mechanism}_{symbol}")
 
 
+def functions(candidates: Sequence[Candidate]) -> tuple[str, ...]:
+    """Return the C functions that the text of these candidates has programs of."""
+    watching = [
+        program_name(mechanism, candidate.source.symbol)
+        for candidate in candidates
+        for mechanism in candidate.mechanisms
+    ]
+    return (*watching, *CALIBRATE)
+
+
 def c_source(candidates: Sequence[Candidate], facts: KernelFacts, build: Build) -> str:
     """Return the whole text: what it needs of the kernel is in `facts` and `build`."""
     lines = [

@@ -21,10 +21,7 @@ from rmapwatch.probes import catalogue, compiled, loader, resolve, source  # noq
 
 running = loader.kernel()
 candidates, _ = resolve.resolve_all(catalogue.POINTS, running.facts)
-programs = [
-    *(source.program_name(m, c.source.symbol) for c in candidates for m in c.mechanisms),
-    *source.CALIBRATE,
-]
+programs = source.functions(candidates)
 linked = {name: running.image.linked(at) for name, at in running.addresses.items()}
 
 
